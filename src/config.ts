@@ -9,87 +9,81 @@ import { readSignInSettings, type SignInSettings } from './configuration/sign-in
 import { checkPostgresUrl, readRedisUrl } from './configuration/store-urls.ts';
 import { type Variable, variables } from './configuration/variables.ts';
 import { UsageError } from './errors.ts';
-import { type ExchangePair, readExchangePairs } from './http/exchange-pairs.ts';
+import { type IdentitySettings, readIdentitySettings } from './http/identity-settings.ts';
 import { problemsOfTls, type TlsFiles } from './http/tls-files.ts';
-import { readTrustSettings } from './http/trust-settings.ts';
 import { problemsOfProxySettings } from './http/trusted-proxies.ts';
 import type { LogLevel } from './observability/log.ts';
-import type { TrustSettings } from './trusts/trust-keys.ts';
 
 /** JWS algorithms for access tokens (RFC 7518 §3.1, RFC 8037). */
 export type SigningAlgorithm = 'ES256' | 'EdDSA' | 'PS256' | 'RS256';
 
-export type Config = SignInSettings & {
-  /** Issuer identifier, without a trailing slash (RFC 8414 §2). */
-  issuer: string;
-  databaseUrl: string | undefined;
-  redisUrl: string | undefined;
-  /** Versions and keys as written, such as `v2:base64,v1:base64`. Undefined: the embedded store generates one. */
-  rootKey: string | undefined;
-  dataDir: string;
-  host: string;
-  port: number;
-  adminHost: string;
-  adminPort: number;
-  /** Origin at which people reach the console, for links in mails. */
-  consoleUrl: string;
-  portalHost: string;
-  /** Undefined if this process does not serve the portal. */
-  portalPort: number | undefined;
-  /** Origin of the portal's addresses; undefined if there is no portal. */
-  portalUrl: string | undefined;
-  workers: number;
-  accessTokenTtlSeconds: number;
-  /** How many seconds a person stays signed in at most, and without a request. */
-  sessions: { lifetimeSeconds: number; idleSeconds: number };
-  /** Longest life in days of operator tokens with a name; 0: no limit. */
-  operatorTokenDays: number;
-  /** Seconds for which a process may use cached data while PostgreSQL is unavailable. */
-  staleSeconds: number;
-  reveal: boolean;
-  /** Whether access keys that stand alone are accepted. */
-  standaloneKeys: boolean;
-  exchangePairs: readonly ExchangePair[];
-  /** Algorithm of new signing keys (RFC 7518 §3.1, RFC 8037). */
-  signingAlgorithm: SigningAlgorithm;
-  /** Days after which a signing key is rotated automatically; 0 disables rotation. */
-  signingKeyDays: number;
-  /** Failed client authentications per minute of one address, or of one /64 network for IPv6; 0 means no limit. */
-  failuresPerMinute: number;
-  /** Tokens issued per minute to one client; 0 means no limit. */
-  tokensPerMinute: number;
-  /** Revocations accepted per minute from one client; 0 means no limit. */
-  revocationsPerMinute: number;
-  /** Whether simple requests are answered without the protocol library. */
-  fastPath: boolean;
-  /** Whether every request is logged. */
-  accessLog: boolean;
-  allowedHosts: readonly string[];
-  /** CIDRs of private networks that webhooks of the deployment may reach. */
-  webhookNetworks: readonly string[];
-  /** CIDRs of the proxies whose X-Forwarded-For or Forwarded header is trusted. */
-  trustProxy: readonly string[];
-  /** Header, in lower case, in which proxies forward their clients' certificates. */
-  clientCertHeader: string | undefined;
-  /**
-   * Addresses or small ranges of the proxies that may send that header. Any other host in a range could pose as any
-   * client.
-   */
-  clientCertProxy: readonly string[];
-  /** Paths of the TLS files. With a certificate, both listeners use TLS. */
-  tlsFiles: TlsFiles;
-  /** Where the keys of trusted issuers may be read. */
-  trusts: TrustSettings;
-  /** Deviations of other servers' clients that are accepted. */
-  dialects: Dialects;
-  logLevel: LogLevel;
-  /** Undefined if no mails are sent. */
-  mail: MailSettings | undefined;
-  /** Whether requests are traced. OpenTelemetry's own variables set the destination. */
-  traces: boolean;
-  /** Variables that were set. All others have their default. */
-  given: readonly Variable[];
-};
+export type Config = SignInSettings &
+  IdentitySettings & {
+    /** Issuer identifier, without a trailing slash (RFC 8414 §2). */
+    issuer: string;
+    databaseUrl: string | undefined;
+    redisUrl: string | undefined;
+    /** Versions and keys as written, such as `v2:base64,v1:base64`. Undefined: the embedded store generates one. */
+    rootKey: string | undefined;
+    dataDir: string;
+    host: string;
+    port: number;
+    adminHost: string;
+    adminPort: number;
+    /** Origin at which people reach the console, for links in mails. */
+    consoleUrl: string;
+    portalHost: string;
+    /** Undefined if this process does not serve the portal. */
+    portalPort: number | undefined;
+    /** Origin of the portal's addresses; undefined if there is no portal. */
+    portalUrl: string | undefined;
+    workers: number;
+    accessTokenTtlSeconds: number;
+    /** How many seconds a person stays signed in at most, and without a request. */
+    sessions: { lifetimeSeconds: number; idleSeconds: number };
+    /** Longest life in days of operator tokens with a name; 0: no limit. */
+    operatorTokenDays: number;
+    /** Seconds for which a process may use cached data while PostgreSQL is unavailable. */
+    staleSeconds: number;
+    reveal: boolean;
+    /** Algorithm of new signing keys (RFC 7518 §3.1, RFC 8037). */
+    signingAlgorithm: SigningAlgorithm;
+    /** Days after which a signing key is rotated automatically; 0 disables rotation. */
+    signingKeyDays: number;
+    /** Failed client authentications per minute of one address, or of one /64 network for IPv6; 0 means no limit. */
+    failuresPerMinute: number;
+    /** Tokens issued per minute to one client; 0 means no limit. */
+    tokensPerMinute: number;
+    /** Revocations accepted per minute from one client; 0 means no limit. */
+    revocationsPerMinute: number;
+    /** Whether simple requests are answered without the protocol library. */
+    fastPath: boolean;
+    /** Whether every request is logged. */
+    accessLog: boolean;
+    allowedHosts: readonly string[];
+    /** CIDRs of private networks that webhooks of the deployment may reach. */
+    webhookNetworks: readonly string[];
+    /** CIDRs of the proxies whose X-Forwarded-For or Forwarded header is trusted. */
+    trustProxy: readonly string[];
+    /** Header, in lower case, in which proxies forward their clients' certificates. */
+    clientCertHeader: string | undefined;
+    /**
+     * Addresses or small ranges of the proxies that may send that header. Any other host in a range could pose as any
+     * client.
+     */
+    clientCertProxy: readonly string[];
+    /** Paths of the TLS files. With a certificate, both listeners use TLS. */
+    tlsFiles: TlsFiles;
+    /** Deviations of other servers' clients that are accepted. */
+    dialects: Dialects;
+    logLevel: LogLevel;
+    /** Undefined if no mails are sent. */
+    mail: MailSettings | undefined;
+    /** Whether requests are traced. OpenTelemetry's own variables set the destination. */
+    traces: boolean;
+    /** Variables that were set. All others have their default. */
+    given: readonly Variable[];
+  };
 
 const remoteVariables = ['KEYTURN_URL', 'KEYTURN_OPERATOR_TOKEN', 'KEYTURN_PROFILE'] as const;
 
@@ -213,8 +207,6 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     operatorTokenDays: integer('KEYTURN_OPERATOR_TOKEN_DAYS', 365, 0, 3_650),
     staleSeconds: integer('KEYTURN_STALE_SECONDS', 60, 0, 86_400),
     reveal: onOrOff('KEYTURN_REVEAL'),
-    standaloneKeys: onOrOff('KEYTURN_STANDALONE_KEYS', 'off'),
-    exchangePairs: readExchangePairs({ list, check }),
     signingAlgorithm: oneOf('KEYTURN_SIGNING_ALG', 'ES256', signingAlgorithms),
     signingKeyDays: integer('KEYTURN_SIGNING_KEY_DAYS', 90, 0, 3_650),
     failuresPerMinute: integer('KEYTURN_FAILURES_PER_MINUTE', 100, 0, 1_000_000),
@@ -228,11 +220,11 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     clientCertHeader,
     clientCertProxy,
     tlsFiles,
-    trusts: readTrustSettings({ text, list, check }),
     dialects: new Set(dialects as Dialect[]),
     mail: readMailSettings(text, secret, problems),
     logLevel: oneOf('KEYTURN_LOG_LEVEL', 'info', logLevels),
     ...readSignInSettings({ text, secret, list, check }),
+    ...readIdentitySettings({ text, list, check, onOrOff }),
     traces:
       text('OTEL_SDK_DISABLED') !== 'true' &&
       (text('OTEL_EXPORTER_OTLP_ENDPOINT') ?? text('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT')) !== undefined,

@@ -36,14 +36,19 @@ import { openDatabase, readRootKey } from './storage/open-database.ts';
 import { limitDatabase } from './storage/organization-limit.ts';
 import { createRateLimit, type RateLimit } from './storage/rate-limit.ts';
 import { startSweep } from './storage/sweep.ts';
+import { openRedis } from './tokens/open-redis.ts';
 import { repairLosses } from './tokens/repair-lost-changes.ts';
 import { followRevocations } from './tokens/revocation.ts';
 import { ensureSigningKeys, followSigningKeys } from './tokens/signing-keys.ts';
 import { createTokenRecordCodec, findUnauthenticatedRecords } from './tokens/token-record-codec.ts';
 import { longestLifetime, type TokenDeps } from './tokens/token-rules.ts';
-import { createDatabaseTokenStore, createNearTokenStore, type NearTokenStore } from './tokens/token-store.ts';
-import { createTrustCache, type TrustCache } from './trusts/trust-cache.ts';
-import { createTrustKeyring, type TrustKeyring } from './trusts/trust-keys.ts';
+import {
+  beginIfEmpty,
+  createDatabaseTokenStore,
+  createNearTokenStore,
+  type NearTokenStore,
+} from './tokens/token-store.ts';
+import { type FollowedTrusts, followTrusts } from './trusts/follow-trusts.ts';
 import { savePublishedKeys } from './usage/client-key-store.ts';
 import { noteLastUse } from './usage/note-last-use.ts';
 import { createUsageCounter, startUsageWriter, type UsageCounter, type UsageWriter } from './usage/usage-counter.ts';
@@ -52,7 +57,8 @@ import { createWebhookChannel } from './webhooks/webhook-channel.ts';
 
 /** Opened stores and the services on them, used by both the server and the command line. */
 export type Core = ManageDeps &
-  TokenDeps & {
+  TokenDeps &
+  FollowedTrusts & {
     config: Config;
     log: Log;
     clock: Clock;
@@ -65,9 +71,6 @@ export type Core = ManageDeps &
     /** Caches the public keys of clients that authenticate with one. */
     clientKeys: ClientKeys;
     usedAssertions: UsedAssertions;
-    /** Issuers whose tokens stand for clients, and their public keys. */
-    trusts: TrustCache;
-    trustKeyring: TrustKeyring;
     tokenStore: NearTokenStore;
     /** Counts how secrets are used. The counts are written every few seconds. */
     usage: UsageCounter & Pick<UsageWriter, 'flush'>;
@@ -108,18 +111,6 @@ export type Core = ManageDeps &
     webhookCa: string | undefined;
     close(): Promise<void>;
   };
-
-/** Notes that the token store is complete if the deployment has no clients, and so has not issued any token. */
-async function beginIfEmpty(database: Database, completeness: { begin(): Promise<unknown> }): Promise<void> {
-  if ((await database.query('SELECT 1 FROM clients LIMIT 1')).length === 0) await completeness.begin();
-}
-
-/** Connects to Redis. Its client is loaded only then, because most commands do without it. */
-async function openRedis(url: string, log: Log) {
-  const { connectRedis } = await import('./storage/redis.ts');
-  const { createRedisCompleteness, createRedisTokenStore } = await import('./tokens/redis-token-store.ts');
-  return { redis: await connectRedis(url, log), createRedisCompleteness, createRedisTokenStore };
-}
 
 /**
  * Opens the stores and starts the services on them.
@@ -268,8 +259,7 @@ export async function openCore(
       feed,
       clients,
       usedAssertions: createUsedAssertions(database, feed),
-      trusts: createTrustCache({ database, feed }),
-      trustKeyring: createTrustKeyring({ settings: config.trusts, clock, log }),
+      ...followTrusts({ database, feed, settings: config.trusts, clock, log }),
       assertionAlgorithms: algorithms,
       clientKeys: createClientKeys({
         fetchJwks: readJwks,

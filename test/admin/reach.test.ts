@@ -160,7 +160,7 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
                   ? world?.contact
                   : isOfKey
                     ? world?.key
-                    : (ofWebhook ?? ofNotice)) ?? crypto.randomUUID(),
+                    : (ofWebhook ?? ofNotice ?? ofTrust)) ?? crypto.randomUUID(),
       )
       .replace(/\{session_id\}|:session_id/, world?.session ?? crypto.randomUUID())
       .replace(/\{kid\}|:kid/, 'kid');

@@ -1,4 +1,5 @@
 import type { TrustSettings } from '../trusts/trust-keys.ts';
+import { type ExchangePair, readExchangePairs } from './exchange-pairs.ts';
 import { isAddressRange } from './trusted-proxies.ts';
 
 /** The functions of the configuration that read a variable and report a problem. */
@@ -6,12 +7,30 @@ type Reader = {
   text(name: string): string | undefined;
   list(name: string): string[];
   check(name: string, valid: boolean, expected: string): void;
+  onOrOff(name: string, fallback: string): boolean;
+};
+
+/** What is accepted instead of the credentials of a client. */
+export type IdentitySettings = {
+  /** Whether access keys that stand alone are accepted. */
+  standaloneKeys: boolean;
+  exchangePairs: readonly ExchangePair[];
+  /** Where the keys of trusted issuers may be read. */
+  trusts: TrustSettings;
 };
 
 const serviceAccount = '/var/run/secrets/kubernetes.io/serviceaccount';
 
-/** Reads where the keys of trusted issuers may be read. */
-export function readTrustSettings({ text, list, check }: Reader): TrustSettings {
+/** Reads what is accepted instead of the credentials of a client. */
+export function readIdentitySettings(reader: Reader): IdentitySettings {
+  return {
+    standaloneKeys: reader.onOrOff('KEYTURN_STANDALONE_KEYS', 'off'),
+    exchangePairs: readExchangePairs(reader),
+    trusts: readTrustSettings(reader),
+  };
+}
+
+function readTrustSettings({ text, list, check }: Reader): TrustSettings {
   const trustNetworks = list('KEYTURN_TRUST_NETWORKS');
   check('KEYTURN_TRUST_NETWORKS', trustNetworks.every(isAddressRange), 'a list of addresses or CIDRs');
   const clusterUrl = text('KEYTURN_CLUSTER_URL');

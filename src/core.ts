@@ -103,7 +103,6 @@ export type Core = ManageDeps &
      */
     isTokenStoreComplete(): Promise<boolean>;
     signingAlgorithm: SigningAlgorithm;
-    exchangePairs: Config['exchangePairs'];
     change: CommitChange;
     /** Tells people and programs what happened. `startServer` starts it. */
     notices: Notices;
@@ -250,8 +249,6 @@ export async function openCore(
       ttlSeconds,
       previousVersionUntil: codec.previousVersionUntil,
       issuer: config.issuer,
-      standaloneKeys: config.standaloneKeys,
-      exchangePairs: config.exchangePairs,
       signingAlgorithm,
       signingKeys,
       database: limitedDatabase,
@@ -259,7 +256,7 @@ export async function openCore(
       feed,
       clients,
       usedAssertions: createUsedAssertions(database, feed),
-      ...followTrusts({ database, feed, settings: config.trusts, clock, log }),
+      ...followTrusts({ database, feed, settings: config, clock, log }),
       assertionAlgorithms: algorithms,
       clientKeys: createClientKeys({
         fetchJwks: readJwks,

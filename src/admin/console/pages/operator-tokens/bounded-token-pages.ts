@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { type Permission, permissions } from '../../../../contacts/contact.ts';
-import type { KeyturnError } from '../../../../errors.ts';
+import { type KeyturnError, NotFound } from '../../../../errors.ts';
 import { rich, t } from '../../languages/translate.ts';
 import { attempt, type Page, type Reply, type ShownOperatorToken, type Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
@@ -124,10 +124,12 @@ function of({ params }: Visit) {
   return { params: { id: params['id'] } };
 }
 
-/** Returns the name of the token that a page is about. */
+/** Returns the name of the token that a page is about. @throws {NotFound} */
 async function nameOf(visit: Visit): Promise<string> {
   const { body } = await visit.call<{ data: ShownOperatorToken[] }>('GET /operator-tokens');
-  return body.data.find(({ id }) => id === visit.params['id'])?.name ?? t('this token');
+  const token = body.data.find(({ id }) => id === visit.params['id']);
+  if (!token) throw new NotFound('operator token');
+  return token.name;
 }
 
 function list(visit: Visit, tokens: readonly ShownOperatorToken[]): VNode {

@@ -16,5 +16,5 @@ export function plainLine(text: string): string {
 export function withoutLinks(text: string): string {
   const line = plainLine(text);
   const shown = line.length > 100 ? `${line.slice(0, 100)}…` : line;
-  return shown.replace(/(?<=[\w/])([.:@/])(?=[\w/])/g, '$1\u200b');
+  return shown.replace(/(?<=[\w/])([.:@/])(?=[A-Za-z/])/g, '$1\u200b');
 }

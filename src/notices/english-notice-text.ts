@@ -96,8 +96,10 @@ export const english: { texts: NoticeTexts; thing: typeof thing } = {
     }),
     leak_reported: ({ data }, of) => ({
       title: `${of}: a credential has leaked`,
-      message: `${leaks[data.leaked ?? 'client_secret']}${data.hint ? ` that ends with ${data.hint}` : ''} was found in a text, and ${data.by} revoked it.`,
-      step: 'Find out where it was published. Programs that use it need a new one.',
+      message: `${leaks[data.leaked ?? 'client_secret']}${data.hint ? ` that ends with ${data.hint}` : ''} was found in a text${data.still_valid ? `. It still works. ${data.by} searched the text.` : `, and ${data.by} revoked it.`}`,
+      step: data.still_valid
+        ? 'Rotate it without a grace period, and revoke its tokens.'
+        : 'Find out where it was published. Programs that use it need a new one.',
     }),
     permissions_changed: (notice, of) => ({
       title: `${of}: the permissions of the ${nouns[notice.subject.type]} were changed`,

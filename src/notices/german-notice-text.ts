@@ -111,8 +111,10 @@ export const german: { texts: NoticeTexts; thing: typeof thing } = {
     }),
     leak_reported: ({ data }, of) => ({
       title: `${of}: Zugangsdaten sind in fremde Hände gelangt`,
-      message: `${leaks[data.leaked ?? 'client_secret']}${data.hint ? ` mit dem Ende ${data.hint}` : ''} wurde in einem Text gefunden und von ${data.by} widerrufen.`,
-      step: 'Finden Sie heraus, wo es veröffentlicht wurde. Programme, die es verwenden, brauchen ein neues.',
+      message: `${leaks[data.leaked ?? 'client_secret']}${data.hint ? ` mit dem Ende ${data.hint}` : ''} wurde in einem Text gefunden${data.still_valid ? `. Es gilt noch. Gesucht hat ${data.by}.` : ` und von ${data.by} widerrufen.`}`,
+      step: data.still_valid
+        ? 'Erneuern Sie es ohne Übergangsfrist, und widerrufen Sie seine Tokens.'
+        : 'Finden Sie heraus, wo es veröffentlicht wurde. Programme, die es verwenden, brauchen ein neues.',
     }),
     permissions_changed: (notice, of) => ({
       title: `${of}: Die Berechtigungen ${nouns[notice.subject.type]} wurden geändert`,

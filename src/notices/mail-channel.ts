@@ -114,7 +114,10 @@ const pages: Readonly<Record<Notice['subject']['type'], (id: string) => string>>
 /** Contacts of organizations use the portal, operators the console. */
 function linkFor(links: MailLinks, receiver: MailReceiver, { subject }: Notice) {
   if (links.portal !== undefined && receiver.organizationId !== deploymentOrganization) {
-    return { url: new URL('/portal/', links.portal).href, isPortal: true };
+    // Without permissions, a contact sees only their own access keys.
+    const isShown = receiver.isOperator || subject.type === 'access_key';
+    const page = isShown ? pages[subject.type](subject.id).replace('/console/', '/portal/') : '/portal/';
+    return { url: new URL(page, links.portal).href, isPortal: true };
   }
   if (!receiver.isOperator) return undefined;
   return { url: new URL(pages[subject.type](subject.id), links.console).href, isPortal: false };

@@ -63,6 +63,8 @@ export type NoticeData = {
   network?: string;
   /** What leaked. */
   leaked?: 'client_secret' | 'access_key' | 'access_token' | 'operator_token';
+  /** Whether what leaked still works, because nobody has revoked it. */
+  still_valid?: boolean;
   /** The last four characters of what leaked or was issued. */
   hint?: string;
   added?: readonly string[];

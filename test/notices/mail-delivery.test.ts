@@ -99,6 +99,19 @@ test('never puts a secret into a mail', async () => {
   );
 });
 
+test('tells once that a credential was found in a text, if it is not revoked', async () => {
+  await start();
+  const body = { name: 'Shop', kind: 'integration', owner_contact_id: ann };
+  const { json } = await server.adminFetch('/clients', { method: 'POST', body });
+  for (let searches = 0; searches < 2; searches++) {
+    await server.adminFetch('/leaks', { method: 'POST', body: { values: [json.client_secret, 'nothing'] } });
+    now += hour;
+    await turn();
+  }
+  expect(subjects()).toEqual(['Shop: a credential has leaked']);
+  expect(mail.mails[0]?.text).toContain('It still works.');
+});
+
 test('makes one mail of several notices for a person, and one an hour about one thing', async () => {
   await start();
   await rotate(ann, 'Shop');

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Core } from '../../core.ts';
 import { endLeak } from '../../leaks/end-leak.ts';
 import { findLeaks, isLeakLive } from '../../leaks/find-leaks.ts';
+import { reportLeaks } from '../../notices/report-leaks.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { hint } from '../text.ts';
 
@@ -58,6 +59,13 @@ export function leakEndpoints(core: Core): Endpoint[] {
             owner: leak.found?.shown ?? null,
             disabled: body.disable === true && live && (await endLeak(core, operator, leak)),
           });
+        }
+        if (!body.disable) {
+          await reportLeaks(
+            core,
+            operator,
+            leaks.filter((leak) => isLeakLive(leak, core.clock())),
+          );
         }
         return { status: 200, body: { data } };
       },

@@ -12,11 +12,10 @@ import { createKeyRing } from './credentials/key-ring.ts';
 import { createTextSigner } from './credentials/signed-value.ts';
 import { createIdentityProviders, type IdentityProviders } from './identity-providers/identity-providers.ts';
 import { lockSecretOwner } from './leaks/end-leak.ts';
-import { createNotices, type Notices } from './notices/deliver-notices.ts';
-import { createDueNotices } from './notices/due-notices.ts';
-import { createMailChannels } from './notices/mail-channel.ts';
+import type { Notices } from './notices/deliver-notices.ts';
 import { insertNewNetworks } from './notices/new-networks.ts';
 import { insertNoticesOf } from './notices/notices-of-events.ts';
+import { openNotices } from './notices/open-notices.ts';
 import { type Log, logLoss } from './observability/log.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { createReadiness, type Readiness } from './observability/readiness.ts';
@@ -202,12 +201,8 @@ export async function openCore(
     const limitedDatabase = limitDatabase(database);
     const changed = { database: limitedDatabase, keyRing, feed, log };
     const change = createCommitChange(changed, (inner, events) => insertNoticesOf(inner, secretDeps, events));
-    const channels = [
-      createWebhookChannel({ database, keyRing, clock, change, issuer, webhookNetworks, webhookCa }),
-      ...createMailChannels({ database, keyRing, config }),
-    ];
-    const due = createDueNotices({ database, clock, ttlSeconds, rootKeyVersion: keyRing.current });
-    const notices = createNotices({ database, clock, log, channels }, due);
+    const webhooks = createWebhookChannel({ database, keyRing, clock, change, issuer, webhookNetworks, webhookCa });
+    const notices = openNotices({ database, clock, log, keyRing, config, ttlSeconds }, webhooks);
     opened.defer(notices.close);
     const refusals = startRefusals({ clock, log, change });
     opened.defer(refusals.close);

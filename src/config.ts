@@ -30,7 +30,7 @@ export type Config = SignInSettings &
     port: number;
     adminHost: string;
     adminPort: number;
-    /** Origin at which people reach the console, for links in mails. */
+    /** Origin of the console in mails. */
     consoleUrl: string;
     portalHost: string;
     /** Undefined if this process does not serve the portal. */
@@ -184,6 +184,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     problems.push('KEYTURN_WORKERS above 1 needs DATABASE_URL and REDIS_URL');
   }
 
+  const signIn = readSignInSettings({ text, secret, list, check });
   const config: Config = {
     issuer,
     databaseUrl,
@@ -194,7 +195,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     port,
     adminHost: listenOn('KEYTURN_ADMIN_HOST', '127.0.0.1'),
     adminPort,
-    consoleUrl: origin('KEYTURN_CONSOLE_URL', localUrl(scheme, adminPort, 4001)),
+    consoleUrl: signIn.adminUrl ?? localUrl(scheme, adminPort, 4001),
     portalHost: listenOn('KEYTURN_PORTAL_HOST', '0.0.0.0'),
     portalPort,
     portalUrl: hasPortal ? origin('KEYTURN_PORTAL_URL', localUrl(scheme, portalPort ?? 0, 4002)) : undefined,
@@ -223,7 +224,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     dialects: new Set(dialects as Dialect[]),
     mail: readMailSettings(text, secret, problems),
     logLevel: oneOf('KEYTURN_LOG_LEVEL', 'info', logLevels),
-    ...readSignInSettings({ text, secret, list, check }),
+    ...signIn,
     ...readIdentitySettings({ text, list, check, onOrOff }),
     traces:
       text('OTEL_SDK_DISABLED') !== 'true' &&

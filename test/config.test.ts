@@ -102,7 +102,7 @@ test('reports all wrong values together, each with the name of its variable', ()
     KEYTURN_SMTP_URL: 'http://mail.example.com',
     KEYTURN_MAIL_FROM: 'nobody',
     KEYTURN_MAIL_REPLY_TO: 'a@b, c@d',
-    KEYTURN_CONSOLE_URL: 'https://example.com/console',
+    KEYTURN_ADMIN_URL: 'https://example.com/console',
     KEYTURN_COLOUR: 'blue',
   };
   const message = refusal(wrong);

@@ -64,6 +64,6 @@ export function mailEnvironment(port: number): Record<string, string> {
   return {
     KEYTURN_SMTP_URL: `smtp://127.0.0.1:${port}`,
     KEYTURN_MAIL_FROM: 'Keyturn <keyturn@example.com>',
-    KEYTURN_CONSOLE_URL: 'https://admin.example.com',
+    KEYTURN_ADMIN_URL: 'https://admin.example.com',
   };
 }

@@ -57,7 +57,6 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
     KEYTURN_HOST: code(config.host),
     KEYTURN_ADMIN_PORT: code(config.adminPort),
     KEYTURN_ADMIN_HOST: code(config.adminHost),
-    KEYTURN_CONSOLE_URL: code(config.consoleUrl),
     KEYTURN_PORTAL_PORT: config.portalPort === undefined ? t('the portal is off') : code(config.portalPort),
     KEYTURN_PORTAL_HOST: code(config.portalHost),
     KEYTURN_PORTAL_URL: optional(config.portalUrl, t('none')),

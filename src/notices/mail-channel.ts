@@ -42,7 +42,7 @@ export function createMailChannels({
 function createMailChannel(database: Database, keyRing: KeyRing, mailer: Mailer, links: MailLinks): NoticeChannel {
   return {
     name: 'mail',
-    batchSize: 200,
+    batchSize: 100,
     collectMs: 30_000,
     quietMs: 3_600_000,
     findReceivers: findMailReceivers,
@@ -74,10 +74,7 @@ function createMailChannel(database: Database, keyRing: KeyRing, mailer: Mailer,
           }),
           id: messageId(notices, id),
           headers: {
-            'X-Keyturn-Notice': wanted
-              .slice(0, 20)
-              .map((notice) => notice.id)
-              .join(' '),
+            'X-Keyturn-Notice': wanted.map((notice) => notice.id).join(' '),
             // RFC 2369 §3.2 and RFC 8058.
             ...(stopUrl === undefined
               ? {}

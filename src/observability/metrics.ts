@@ -96,6 +96,8 @@ export function createMetrics(): Metrics {
     ['method', 'status'],
     named('portal_requests_total', 'Responses to requests on the portal listener'),
   );
+  // Start with a series, so that the metric exists before the first request.
+  portalRequests.add(0, 'GET', statusClass(200));
   const ignoredHeaders = createTally(
     ['problem'],
     named(

@@ -173,7 +173,7 @@ test('a profile keeps URL and token in a file that only its user can read', asyn
   expect(open).toMatchObject({ code: 2, stderr: expect.stringContaining('chmod 600') });
   chmodSync(file, 0o600);
   const wrong = await runCommand(['login', '--url', url, '--profile', 'other'], bare, `${token}x`);
-  expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('A valid operator token is required') });
+  expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining('A valid operator token is required') });
   expect((await runCommand(['logout', '--profile', 'test'], bare)).code).toBe(0);
   expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({});
   expect(await runCommand(['whoami', '--profile', 'test'], bare)).toMatchObject({ code: 2 });

@@ -371,6 +371,8 @@ describeWith('Chromium')('the console in a browser', () => {
         'Organizations',
         'Resource servers',
         'Signing keys',
+        'Webhooks',
+        'Operator tokens',
         'Explain',
         'System',
       ],
@@ -383,8 +385,8 @@ describeWith('Chromium')('the console in a browser', () => {
       [],
       ['Regenerate…', 'Show secret', 'Issue token', 'Revoke all tokens…'],
     ],
-    ['audits', ['audit:view'], ['Audit log'], []],
-    ['manages contacts', ['contacts:manage'], ['Contacts', 'Organizations'], []],
+    ['audits', ['audit:view'], ['Audit log', 'Operator tokens'], []],
+    ['manages contacts', ['contacts:manage'], ['Contacts', 'Organizations', 'Sign-in', 'Operator tokens'], []],
   ])('offers an operator who %s only permitted sections and actions', async (_, allowed, sections, acts) => {
     const client = await register(`Offered ${allowed.join(' ')}`);
     const page = await signIn(allowed);

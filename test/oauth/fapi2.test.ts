@@ -443,15 +443,16 @@ describe('discovery-end-point-verification', () => {
   });
 
   it.each([
-    'password',
-    'authorization_code',
-    'implicit',
-    'refresh_token',
-    'urn:ietf:params:oauth:grant-type:token-exchange',
-  ])('rejects the grant %s', async (grant_type) => {
+    ['password', 'unsupported_grant_type'],
+    ['authorization_code', 'unsupported_grant_type'],
+    ['implicit', 'unsupported_grant_type'],
+    ['refresh_token', 'unsupported_grant_type'],
+    // Only resource servers exchange tokens, and the other parties are integrations.
+    ['urn:ietf:params:oauth:grant-type:token-exchange', 'unauthorized_client'],
+  ])('rejects the grant %s', async (grant_type, error) => {
     const party = await makeParty('mtls', 'mtls');
     const form = { grant_type, username: 'x', password: 'x', code: 'x', refresh_token: 'x' };
     const answer = await ask(party, 'mtls', 'mtls', { form });
-    expect(answer).toMatchObject({ status: 400, json: { error: 'unsupported_grant_type' } });
+    expect(answer).toMatchObject({ status: 400, json: { error } });
   });
 });

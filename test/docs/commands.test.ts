@@ -33,6 +33,16 @@ const elsewhere: Readonly<Record<string, string>> = {
   'KEYTURN_CLIENT_CERT_PROXY=10.0.0.5': 'test/oauth/mutual-tls.test.ts',
   'kubectl label namespace': 'test/deploy/kubernetes.test.ts',
   'keyturn explain <': 'test/admin/explain.test.ts',
+  'keyturn clients handover': 'test/cli/every-endpoint.test.ts',
+  'keyturn identity-providers create': 'test/cli/every-endpoint.test.ts',
+  'keyturn login --url https://admin.example.com --browser': 'test/sign-in/browser-login.test.ts',
+  'keyturn notices settings': 'test/cli/every-endpoint.test.ts',
+  'keyturn operator-tokens create': 'test/cli/every-endpoint.test.ts',
+  'keyturn webhooks create': 'test/cli/every-endpoint.test.ts',
+  'keyturn webhooks enable': 'test/cli/every-endpoint.test.ts',
+  'keyturn webhooks listen': 'test/cli/webhook-listen.test.ts',
+  'keyturn webhooks rotate': 'test/cli/every-endpoint.test.ts',
+  'curl -u "$API_ID:$API_SECRET" https://auth.example.com/oauth2/token': 'test/tokens/token-exchange.test.ts',
   'keyturn clients update order-sync --dialect': 'test/cli/details.test.ts',
 };
 const blocks = (await Promise.all(pages.map(blocksOf))).flat();

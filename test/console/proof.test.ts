@@ -12,6 +12,8 @@ let contactId: string;
 let keyId: string;
 let organizationId: string;
 let providerId: string;
+let webhookId: string;
+let operatorTokenId: string;
 let api: { client_id: string; client_secret: string };
 
 beforeAll(async () => {
@@ -26,6 +28,9 @@ beforeAll(async () => {
   contactId = (await post('/contacts', { name: 'Bo', email: 'bo@example.com' })).id;
   providerId = (await post('/identity-providers', { name: 'Login', issuer: 'https://login.example', client_id: 'x' }))
     .id;
+  webhookId = (await post('/webhooks', { name: 'Chat', url: 'https://hooks.example' })).id;
+  const limits = { name: 'Pipeline', permissions: ['integrations:view'], contact_id: (await server.operator()).id };
+  operatorTokenId = (await post('/operator-tokens', limits)).id;
   organizationId = (await post('/organizations', { name: 'Acme' })).id;
   keyId = (await post(`/contacts/${contactId}/access-keys`, { name: 'Key', permissions: { orders: ['read'] } })).id;
 });
@@ -54,6 +59,8 @@ const fill = (path: string) =>
     .replace('/contacts/:id', `/contacts/${contactId}`)
     .replace('/access-keys/:id', `/access-keys/${keyId}`)
     .replace('/identity-providers/:id', `/identity-providers/${providerId}`)
+    .replace('/webhooks/:id', `/webhooks/${webhookId}`)
+    .replace('/operator-tokens/:id', `/operator-tokens/${operatorTokenId}`)
     .replace('/organizations/:id', `/organizations/${organizationId}`)
     .replace(':regeneration_id', crypto.randomUUID());
 
@@ -90,6 +97,20 @@ describe('a session whose proof of identity is older than 15 minutes', () => {
     '/organizations/:id/disable',
     '/organizations/:id/delete',
     '/signing-keys/rotate',
+    '/clients/:client_id/handover/withdraw',
+    '/access-keys/:id/handover/withdraw',
+    '/notices/:id/retry',
+    '/notices/settings',
+    // The edit that it undoes asked for a proof, in the same session.
+    '/undo-edit',
+    '/webhooks/:id/delete',
+    '/webhooks/:id/disable',
+    // They send to a URL that was confirmed when it was set.
+    '/webhooks/:id/enable',
+    '/webhooks/:id/replay',
+    '/webhooks/:id/rotation/finish',
+    '/webhooks/:id/rotation/undo',
+    '/webhooks/:id/test',
     '/signing-keys/:kid/revoke',
   ];
   const doors = consolePages.filter(({ method, path }) => method === 'post' && !unasked.includes(path));
@@ -100,7 +121,8 @@ describe('a session whose proof of identity is older than 15 minutes', () => {
     const before = await actionsOf(id);
     const name = path.startsWith('/access-keys') ? 'Key' : path.startsWith('/contacts') ? 'Bo' : 'Sync';
     const login = { issuer: 'https://login.example', client_id: 'x', scope: 'openid', claim: 'groups' };
-    const form = { ...login, name, email: 'bo@example.com', permission: 'orders:read', reveal: 'on' };
+    const given = { receiver: 'Bo', url: 'https://hooks.example', since: '2026-01-01T00:00:00Z' };
+    const form = { ...login, ...given, name, email: 'bo@example.com', permission: 'orders:read', reveal: 'on' };
     const answer = await server.send(`/console${fill(path)}`, form, cookie);
     expect(answer.text).toContain('Confirm it’s you');
     expect(answer.text).not.toMatch(/kt[sako]_\w{40}/);

@@ -231,7 +231,6 @@ describe('the token request', () => {
     'authorization_code',
     'refresh_token',
     'password',
-    'urn:ietf:params:oauth:grant-type:token-exchange',
     'urn:openid:params:grant-type:ciba',
     'urn:ietf:params:oauth:grant-type:device_code',
     'CLIENT_CREDENTIALS',

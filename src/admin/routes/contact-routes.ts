@@ -240,7 +240,8 @@ const contactFields = {
   name: z.string().meta({ description: 'The name of the person or partner.' }),
   email: z.string().meta({ description: 'The e-mail address.' }),
   external_id: z.string().nullable().meta({ description: 'The ID of the contact in your own system.' }),
-  language,
+  // Not an enum: clients that openapi-generator makes for Java reject null in one.
+  language: z.string().nullable().meta({ description: 'The language of mails (RFC 5646). Null: English.' }),
   permissions: z.array(z.enum(permissions)).meta({ description: 'What the contact may do as an operator.' }),
   operator_token_hint: z.string().nullable().meta({
     description: '`…` and the last four characters of the operator token. Null: the contact has no token.',

@@ -136,7 +136,7 @@ function addTest(trusts: Command): void {
       '\nExamples:\n  kubectl create token checkout --namespace shop --audience https://auth.example.com | keyturn trusts test',
     )
     .action(async (file: string | undefined, options: OutputOptions) => {
-      const token = readFileSync(file ?? 0, 'utf8').trim();
+      const token = readFileSync(file === undefined || file === '-' ? 0 : file, 'utf8').trim();
       const trial = await withAdmin((admin) => callAdmin<ShownTrial>(admin, 'POST /trusts/test', { body: { token } }));
       present(options, trial, () => showTrial(trial));
       if (!trial.accepted) process.exitCode = 1;

@@ -23,7 +23,9 @@ const called = new Set<string>();
 /** Runs a command, which must succeed, and records which endpoints it calls. */
 async function run(line: string, input = ''): Promise<Record<string, string>> {
   const { code, stdout, stderr } = await runCommand([...line.split(' '), '--json'], environment, input);
-  if (code !== 0) throw new Error(`keyturn ${line}: ${code}: ${stderr}`);
+  // A trial says by its exit code that a token is not accepted.
+  if (code !== 0 && !(code === 1 && line.startsWith('trusts test')))
+    throw new Error(`keyturn ${line}: ${code}: ${stderr}`);
   for (const [, route = ''] of stderr.matchAll(/"route":"([^"]+)"/g)) called.add(route);
   return JSON.parse(stdout) as Record<string, string>;
 }
@@ -163,6 +165,29 @@ async function walkProvider(): Promise<void> {
   await run(`identity-providers delete ${id} --yes`);
 }
 
+async function walkTrust(): Promise<void> {
+  const { client_id } = await run('clients create --name Pipeline');
+  const issuer = '--issuer https://ci.example --preset custom --condition sub=build';
+  const { id } = await run(`trusts create --client ${client_id} --name Build ${issuer}`);
+  await run('trusts list');
+  await run(`trusts show ${id}`);
+  await run(`trusts update ${id} --name Build-2`);
+  await run('trusts test -', 'no token');
+  await run(`trusts delete ${id} --yes`);
+}
+
+async function walkMove(): Promise<void> {
+  const secret = 'A-secret-of-the-old-server-1';
+  const client = {
+    client_id: 'moved-app',
+    client_secret: secret,
+    client_name: 'Moved',
+    grant_types: ['client_credentials'],
+  };
+  await run('clients import -', JSON.stringify([client]));
+  await run('moving rehearse -', JSON.stringify({ client_id: 'moved-app', grant_type: 'client_credentials' }));
+}
+
 async function walkOthers(): Promise<void> {
   await run('audit list');
   await run('whoami');
@@ -196,6 +221,8 @@ test('every endpoint of the admin API is called by a command', async () => {
       walkNotices(),
       walkWebhook(),
       walkProvider(),
+      walkTrust(),
+      walkMove(),
       walkOthers(),
     ]);
   }

@@ -15,7 +15,7 @@ export default {
   globalTeardown: '<rootDir>/test/global-teardown.ts',
   setupFiles: ['<rootDir>/test/one-realm.ts'],
   // No promise about time: only a test that never ends reaches it, also on a busy machine.
-  testTimeout: 120_000,
+  testTimeout: 300_000,
   // Half of the cores, because the stores and the processes that tests start need the other half. On two cores two
   // workers, because many tests wait for an event most of the time.
   maxWorkers: Math.max(2, Math.floor(availableParallelism() / 2)),

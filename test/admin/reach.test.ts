@@ -128,7 +128,7 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
     own = await fill(first, 'Own');
     others = [await fill(second, hidden), await fill(undefined, hidden)];
     for (const permission of permissions) tokens.set(permission, await operatorOf(first, [permission]));
-  }, 120_000);
+  }, 600_000);
   afterAll(() => server.close());
 
   /** Replaces the parameters of a path by the ids of a world, or by ids that do not exist. */
@@ -297,7 +297,7 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
       body: { name: 'Mine', kind: 'integration', scope: 'orders:read' },
     });
     expect(created.json).toMatchObject({ organization_id: own.organization, scope: 'orders:read' });
-  }, 120_000);
+  }, 600_000);
 
   it('does not let anybody grant a permission that they lack, or an operator of the deployment', async () => {
     const body = { name: 'X', email: 'x@example.com', permissions: ['api_key:manage'] };
@@ -324,7 +324,7 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
     }
     const home = await server.look('/console/', cookie);
     expect([home.status, home.text.includes('Signing keys')]).toEqual([200, false]);
-  }, 60_000);
+  }, 600_000);
 
   it('hides the rows of others from queries without any condition, and refuses to write them', async () => {
     const { database } = server.core;

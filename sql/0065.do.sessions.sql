@@ -6,12 +6,50 @@ ALTER TABLE console_sessions
   ADD last_seen_at timestamptz NOT NULL DEFAULT now();  -- to the minute
 CREATE UNIQUE INDEX console_sessions_name ON console_sessions (name);
 
--- As before, with console_sessions: operators of an organization list and end the sessions of its contacts.
+-- What the role keyturn_organization may do, a row for each table and policy. A migration that adds a table with an organization inserts its
+-- row here, then calls limit_to_organizations(). Only the owner of the schema may write here, because the conditions are run as SQL.
+CREATE TABLE organization_limits (
+  table_name text NOT NULL,
+  policy     text NOT NULL DEFAULT 'own_organization',
+  -- The rows that the policy allows. {organization} and {contact} stand for the settings keyturn.organization and keyturn.contact. The
+  -- queries in a condition are subject to the policies of the tables that they read.
+  condition  text NOT NULL,
+  privileges text DEFAULT 'SELECT, INSERT, UPDATE, DELETE', -- null: those of the other rows of the table
+  PRIMARY KEY (table_name, policy)
+);
+INSERT INTO organization_limits (table_name, condition)
+  SELECT name, 'organization = {organization}' FROM unnest(ARRAY['clients', 'contacts']) AS name
+  UNION ALL VALUES
+    ('organizations', 'id = {organization}'),
+    ('access_keys', 'contact IN (SELECT id FROM contacts)'),
+    ('operator_tokens', 'contact IN (SELECT id FROM contacts)'),
+    ('client_ids', 'client IN (SELECT id FROM clients)'),
+    ('authorization_tokens', 'client IN (SELECT id FROM clients)'),
+    ('client_keys', 'client IN (SELECT id FROM clients)'),
+    ('client_scopes', 'client IN (SELECT id FROM clients)'),
+    ('rejected_requests', 'client IN (SELECT id FROM clients)'),
+    ('access_key_scopes', 'access_key IN (SELECT id FROM access_keys)'),
+    ('secrets', 'client IN (SELECT id FROM clients) OR access_key IN (SELECT id FROM access_keys)'),
+    ('regenerations', 'client IN (SELECT id FROM clients) OR access_key IN (SELECT id FROM access_keys)'),
+    ('idempotency_keys', 'operator IN (SELECT id::text FROM contacts)')
+  UNION ALL
+  -- Also the keys and certificates of clients, which have their own usage.
+  SELECT name, 'owner IN (SELECT id FROM clients UNION ALL SELECT id FROM access_keys UNION ALL SELECT id FROM client_keys)'
+  FROM unnest(ARRAY['usage_hours', 'usage_sources', 'usage_source_hours', 'usage_live_tokens']) AS name;
+INSERT INTO organization_limits (table_name, condition, privileges) VALUES
+  -- The server leaves the role before it appends events to the audit log.
+  ('audit_events', 'organization = {organization}', 'SELECT'),
+  -- Not the hash of the cookie, and not the verifier of the operator token.
+  ('console_sessions', 'contact IN (SELECT id FROM contacts)',
+    'SELECT (name, contact, method, address, user_agent, created_at, last_seen_at, expires_at), DELETE');
+
+-- Creates the role keyturn_organization if it may, and the policies if the role exists. `keyturn migrate` and roles.sql call it each time.
 CREATE OR REPLACE FUNCTION limit_to_organizations() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-  own CONSTANT text := $own$nullif(current_setting('keyturn.organization', true), '')::uuid$own$;
-  owned CONSTANT text := 'owner IN (SELECT id FROM clients UNION ALL SELECT id FROM access_keys UNION ALL SELECT id FROM client_keys)';
+  organization CONSTANT text := $own$nullif(current_setting('keyturn.organization', true), '')::uuid$own$;
+  contact CONSTANT text := $own$nullif(current_setting('keyturn.contact', true), '')$own$;
   rule record;
+  condition text;
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'keyturn_organization') THEN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolcreaterole)) THEN RETURN; END IF;
@@ -30,44 +68,18 @@ BEGIN
   -- Tables without an organization.
   GRANT SELECT, INSERT ON changes, access_tokens TO keyturn_organization;
   GRANT SELECT ON signing_keys TO keyturn_organization;
-  FOR rule IN
-    SELECT * FROM (VALUES
-      ('organizations', 'id = ' || own),
-      ('clients', 'organization = ' || own),
-      ('contacts', 'organization = ' || own),
-      ('audit_events', 'organization = ' || own),
-      -- The queries in a policy are subject to the policies of the tables that they read.
-      ('client_ids', 'client IN (SELECT id FROM clients)'),
-      ('access_keys', 'contact IN (SELECT id FROM contacts)'),
-      ('secrets', 'client IN (SELECT id FROM clients) OR access_key IN (SELECT id FROM access_keys)'),
-      ('regenerations', 'client IN (SELECT id FROM clients) OR access_key IN (SELECT id FROM access_keys)'),
-      ('operator_tokens', 'contact IN (SELECT id FROM contacts)'),
-      ('authorization_tokens', 'client IN (SELECT id FROM clients)'),
-      ('client_keys', 'client IN (SELECT id FROM clients)'),
-      ('client_scopes', 'client IN (SELECT id FROM clients)'),
-      ('access_key_scopes', 'access_key IN (SELECT id FROM access_keys)'),
-      -- Also the keys and certificates of clients, which have their own usage.
-      ('usage_hours', owned), ('usage_sources', owned), ('usage_source_hours', owned), ('usage_live_tokens', owned),
-      ('rejected_requests', 'client IN (SELECT id FROM clients)'),
-      ('idempotency_keys', 'operator IN (SELECT id::text FROM contacts)'),
-      ('console_sessions', 'contact IN (SELECT id FROM contacts)')
-    ) AS rules (table_name, condition)
-  LOOP
-    -- The server leaves the role before it appends events to the audit log.
-    EXECUTE format('GRANT %s ON %I TO keyturn_organization',
-      CASE rule.table_name
-        WHEN 'audit_events' THEN 'SELECT'
-        -- Not the hash of the cookie, and not the verifier of the operator token.
-        WHEN 'console_sessions' THEN
-          'SELECT (name, contact, method, address, user_agent, created_at, last_seen_at, expires_at), DELETE'
-        ELSE 'SELECT, INSERT, UPDATE, DELETE' END, rule.table_name);
+  FOR rule IN SELECT * FROM organization_limits LOOP
+    IF rule.privileges IS NOT NULL THEN
+      EXECUTE format('GRANT %s ON %I TO keyturn_organization', rule.privileges, rule.table_name);
+    END IF;
     CONTINUE WHEN EXISTS (SELECT FROM pg_policies WHERE schemaname = current_schema AND tablename = rule.table_name
-      AND policyname = 'own_organization');
+      AND policyname = rule.policy);
+    condition := replace(replace(rule.condition, '{organization}', organization), '{contact}', contact);
     EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', rule.table_name);
     EXECUTE format('DROP POLICY IF EXISTS everything ON %I', rule.table_name);
     EXECUTE format('CREATE POLICY everything ON %I USING (true) WITH CHECK (true)', rule.table_name);
-    EXECUTE format('CREATE POLICY own_organization ON %I AS RESTRICTIVE TO keyturn_organization USING (%s) WITH CHECK (%s)',
-      rule.table_name, rule.condition, rule.condition);
+    EXECUTE format('CREATE POLICY %I ON %I AS RESTRICTIVE TO keyturn_organization USING (%s) WITH CHECK (%s)',
+      rule.policy, rule.table_name, condition, condition);
   END LOOP;
 END $$;
 SELECT limit_to_organizations();

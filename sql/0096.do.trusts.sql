@@ -22,21 +22,21 @@ CREATE INDEX trusts_listed ON trusts (created_at DESC, id DESC);
 ALTER TABLE client_keys DROP CONSTRAINT client_keys_kind_check;
 ALTER TABLE client_keys ADD CONSTRAINT client_keys_kind_check CHECK (kind IN ('key', 'certificate', 'trust'));
 
--- Limits operators of an organization to the trusts of its clients. `keyturn migrate` and roles.sql call it each time, after
--- limit_to_organizations().
-CREATE FUNCTION limit_trusts() RETURNS void LANGUAGE plpgsql AS $$
+INSERT INTO organization_limits (table_name, condition) VALUES ('trusts', 'client IN (SELECT id FROM clients)');
+SELECT limit_to_organizations();
+
+-- As before, with trusts and organization_limits.
+CREATE OR REPLACE FUNCTION restrict_roles() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'keyturn_token') AND has_table_privilege('keyturn_token', 'clients', 'SELECT') THEN
-    GRANT SELECT ON trusts TO keyturn_token;
-  END IF;
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'keyturn_organization') THEN RETURN; END IF;
-  GRANT SELECT, INSERT, UPDATE, DELETE ON trusts TO keyturn_organization;
-  IF EXISTS (SELECT FROM pg_policies WHERE schemaname = current_schema AND tablename = 'trusts' AND policyname = 'own_organization') THEN
-    RETURN;
-  END IF;
-  ALTER TABLE trusts ENABLE ROW LEVEL SECURITY;
-  CREATE POLICY everything ON trusts USING (true) WITH CHECK (true);
-  CREATE POLICY own_organization ON trusts AS RESTRICTIVE TO keyturn_organization
-    USING (client IN (SELECT id FROM clients)) WITH CHECK (client IN (SELECT id FROM clients));
+  -- Roles belong to the whole server, so their existence does not mean that they are used in this database.
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'keyturn_serve') THEN RETURN; END IF;
+  IF NOT has_table_privilege('keyturn_serve', 'changes', 'INSERT') THEN RETURN; END IF;
+  REVOKE UPDATE, DELETE ON audit_events, audit_checkpoints FROM keyturn_serve;
+  REVOKE INSERT, DELETE ON audit_anchor FROM keyturn_serve;
+  REVOKE INSERT, UPDATE, DELETE ON migrations, organization_limits FROM keyturn_serve;
+  GRANT SELECT ON clients, client_ids, access_keys, organizations, trusts, changes, migrations TO keyturn_token;
+  GRANT SELECT (id, organization) ON contacts TO keyturn_token;
+  GRANT SELECT (id, client, access_key, client_id, generation, verifier, key_version, hint, hash, created_at, retires_at, ended_as,
+    registration) ON secrets TO keyturn_token;
 END $$;
-SELECT limit_trusts();
+SELECT restrict_roles();

@@ -68,8 +68,5 @@ BEGIN
   SET LOCAL ROLE keyturn_migrate;
   PERFORM public.restrict_roles();
   IF to_regprocedure('public.limit_to_organizations()') IS NOT NULL THEN PERFORM public.limit_to_organizations(); END IF;
-  IF to_regprocedure('public.limit_to_contacts()') IS NOT NULL THEN PERFORM public.limit_to_contacts(); END IF;
-  IF to_regprocedure('public.limit_notices()') IS NOT NULL THEN PERFORM public.limit_notices(); END IF;
-  IF to_regprocedure('public.limit_trusts()') IS NOT NULL THEN PERFORM public.limit_trusts(); END IF;
   RESET ROLE;
 END $$;

@@ -27,7 +27,7 @@ export async function migrate(database: Database): Promise<string[]> {
     const applied = await postgrator.migrate();
     await buildSmallIndexes(transaction);
     // Also without a new migration: the role may have been created since, or a restored database lacks the policies.
-    await transaction.query('SELECT limit_to_organizations(), limit_to_contacts(), limit_notices(), limit_trusts()');
+    await transaction.query('SELECT limit_to_organizations()');
     return applied.map(({ filename }) => basename(filename));
   });
   await buildLargeIndexes(database);

@@ -97,6 +97,8 @@ const forbidden = [
   ['keyturn_serve', 'DROP TABLE audit_events'],
   ['keyturn_serve', 'CREATE TABLE more (id integer)'],
   ['keyturn_serve', 'UPDATE migrations SET version = 0'],
+  // `keyturn migrate` runs its conditions as SQL.
+  ['keyturn_serve', 'UPDATE organization_limits SET condition = $$true$$'],
   ['keyturn_token', 'SELECT sealed FROM secrets'],
   ['keyturn_token', 'SELECT * FROM secrets'],
   ['keyturn_token', 'SELECT sealed FROM signing_keys'],
@@ -150,4 +152,19 @@ test('keyturn_serve limits operators of an organization to what belongs to it', 
   expect((await adminFetch(`/clients/${clients.shop.id}`, { token })).status).toBe(404);
   const body = { name: 'Bo', email: 'bo@example.com' };
   expect((await adminFetch('/contacts', { method: 'POST', body, token })).status).toBe(201);
+});
+
+test('keyturn migrate restores the limits of organizations if the role that they apply to had been dropped', async () => {
+  const database = connectPostgres({ connectionString: await createTestDatabase(), log });
+  const limits = () =>
+    database.query(
+      `SELECT tablename, policyname, qual FROM pg_policies WHERE roles = '{keyturn_organization}' ORDER BY 1, 2`,
+    );
+  const before = await limits();
+  expect(before.length).toBeGreaterThan(30);
+  await database.run('DROP OWNED BY keyturn_organization');
+  expect(await limits()).toEqual([]);
+  await migrate(database);
+  expect(await limits()).toEqual(before);
+  await database.close();
 });

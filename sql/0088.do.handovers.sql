@@ -8,9 +8,7 @@ CREATE TABLE handovers (
   link               bytea NOT NULL,                   -- SHA-256 of the random value in the link
   contact            uuid REFERENCES contacts ON DELETE CASCADE, -- who may open it when signed in to the portal; null: nobody
   email              text NOT NULL,                    -- the address that it is for
-  code               bytea,                            -- HMAC-SHA-256 of the code, with the value in the link as the key; null: none yet
-  code_expires_at    timestamptz,                      -- null: as late as the link
-  codes_sent         integer NOT NULL DEFAULT 0,       -- by e-mail
+  code               bytea,                            -- HMAC-SHA-256 of the code, with the value in the link as the key; null: ended
   wrong_codes        integer NOT NULL DEFAULT 0,
   overlap_seconds    integer NOT NULL,                 -- the grace period
   starts             text NOT NULL CHECK (starts IN ('opened', 'created')), -- when the grace period begins

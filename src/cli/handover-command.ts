@@ -100,13 +100,15 @@ async function create(
     grace_period_from: options.from,
     finish_when_unused: options.finishWhenUnused,
   };
-  type Created = Handover & { url: string; code: string | null };
+  type Created = Handover & { url: string; code: string };
   await callAdmin<Created>(admin, `POST ${route}`, { params, body }, (created) => {
-    const code =
-      created.code === null
-        ? `A code is sent to ${created.email} when it is opened.`
-        : `Pass on the code ${created.code} by another channel than the link.`;
-    presentSecret(options, created, `${code} The link for ${created.email}, until ${created.expires_at}:`, created.url);
+    const advice = `Pass on the code ${created.code} by another channel than the link.`;
+    presentSecret(
+      options,
+      created,
+      `${advice} The link for ${created.email}, until ${created.expires_at}:`,
+      created.url,
+    );
   });
 }
 

@@ -24,8 +24,6 @@ export const handoverGracePeriods = { min: 3_600, max: 2_592_000, default: 86_40
 export type HandoverDeps = ReviewDeps & {
   /** The URL of the portal, whose listener serves the links; undefined if there is none. */
   portalUrl: string | undefined;
-  /** Whether codes can be sent by e-mail. */
-  sendsMail: boolean;
 };
 
 export type HandoverRequest = {
@@ -41,8 +39,8 @@ export type HandoverRequest = {
 export type CreatedHandover = {
   handover: Handover;
   url: string;
-  /** The code that the operator passes on; undefined if it is sent by e-mail when the link is opened. */
-  code: string | undefined;
+  /** The code that the operator passes on. */
+  code: string;
 };
 
 /**
@@ -85,15 +83,13 @@ export async function createHandover(
   await endOpen(transaction, owner, { at, as: 'replaced', by: actor.name });
 
   const link = generateLink();
-  const code = deps.sendsMail ? undefined : generateCode();
+  const code = generateCode();
   const handover: Handover = {
     id: randomUUID(),
     owner: { kind: owner.kind, id: owner.id },
     secretId: current.id,
     ...request.receiver,
-    code: code === undefined ? null : verifierOfCode(link, code),
-    codeExpiresAt: null,
-    codesSent: 0,
+    code: verifierOfCode(link, code),
     wrongCodes: 0,
     overlapSeconds,
     starts,

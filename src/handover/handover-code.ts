@@ -27,12 +27,6 @@ export function verifierOfCode(link: string, code: string): Buffer {
 }
 
 /** Compares a code that a person has typed, perhaps in groups of digits, in constant time. */
-export function isRightCode(
-  { code, codeExpiresAt }: Pick<Handover, 'code' | 'codeExpiresAt'>,
-  link: string,
-  typed: string,
-  now: number,
-): boolean {
-  const isValid = code !== null && (codeExpiresAt === null || now < codeExpiresAt.getTime());
-  return isSameMac(isValid ? code : undefined, verifierOfCode(link, typed.replace(/[\s-]/g, '')));
+export function isRightCode({ code }: Pick<Handover, 'code'>, link: string, typed: string): boolean {
+  return isSameMac(code ?? undefined, verifierOfCode(link, typed.replace(/[\s-]/g, '')));
 }

@@ -10,11 +10,8 @@ export type Handover = {
   /** Who may open it when signed in to the portal, without a code; null: nobody. */
   contactId: string | null;
   email: string;
-  /** HMAC of the code that has to be entered; null if none was generated yet. */
+  /** HMAC of the code that has to be entered; null if the hand-over has ended. */
   code: Buffer | null;
-  /** Null: as late as the link. */
-  codeExpiresAt: Date | null;
-  codesSent: number;
   wrongCodes: number;
   overlapSeconds: number;
   /** Whether the grace period begins when the link is opened or when it was created. */
@@ -47,8 +44,6 @@ type HandoverRow = Row & {
   contact: string | null;
   email: string;
   code: Uint8Array | null;
-  code_expires_at: Date | null;
-  codes_sent: number;
   wrong_codes: number;
   overlap_seconds: number;
   starts: Handover['starts'];
@@ -94,12 +89,12 @@ export async function lockHandover(transaction: Transaction, id: string): Promis
 
 export async function insertHandover(
   transaction: Transaction,
-  { owner, ...handover }: Omit<Handover, 'codesSent' | 'wrongCodes' | 'ended' | 'opened'> & { link: Uint8Array },
+  { owner, ...handover }: Omit<Handover, 'wrongCodes' | 'ended' | 'opened'> & { link: Uint8Array },
 ): Promise<void> {
   await transaction.query(
-    `INSERT INTO handovers (id, ${owner.kind}, secret, link, contact, email, code, code_expires_at, overlap_seconds, starts,
+    `INSERT INTO handovers (id, ${owner.kind}, secret, link, contact, email, code, overlap_seconds, starts,
        finish_when_unused, created_at, created_by, expires_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
     [
       handover.id,
       owner.id,
@@ -108,7 +103,6 @@ export async function insertHandover(
       handover.contactId,
       handover.email,
       handover.code,
-      handover.codeExpiresAt,
       handover.overlapSeconds,
       handover.starts,
       handover.finishWhenUnused,
@@ -167,8 +161,6 @@ function toHandover(row: HandoverRow): Handover {
     contactId: row.contact,
     email: row.email,
     code: row.code && Buffer.from(row.code),
-    codeExpiresAt: row.code_expires_at,
-    codesSent: row.codes_sent,
     wrongCodes: row.wrong_codes,
     overlapSeconds: row.overlap_seconds,
     starts: row.starts,

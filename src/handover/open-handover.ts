@@ -62,8 +62,7 @@ export async function openHandover(
   const state = stateOfHandover(handover, now);
   if (state !== 'open') return { as: 'ended', state, handover };
   const actor: Actor = { id: handover.contactId ?? handover.email, name: handover.email, address: from.address };
-  const isProved =
-    'code' in proof ? isRightCode(handover, link, proof.code, now) : proof.contactId === handover.contactId;
+  const isProved = 'code' in proof ? isRightCode(handover, link, proof.code) : proof.contactId === handover.contactId;
   if (!isProved) return await countWrongCode(transaction, actor, owner, handover, at);
 
   const secrets = await findSecrets(transaction, owner);

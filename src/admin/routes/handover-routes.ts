@@ -88,9 +88,8 @@ export const createdSchema = handoverSchema
       description: 'The link. It is not shown again.',
       example: 'https://portal.example.com/portal/handover/5gXo…',
     }),
-    code: z.string().nullable().meta({
-      description:
-        'The code that the receiver must enter. Pass it on by another channel than the link. Null: it is sent by e-mail when the link is opened.',
+    code: z.string().meta({
+      description: 'The code that the receiver must enter. Pass it on by another channel than the link.',
       example: '40718263',
     }),
   })
@@ -140,7 +139,7 @@ export function handoverEndpoints<P extends z.ZodObject>(core: Core, subject: Ow
         await core.usage.flush();
         return await changeOnce(core, idempotent, async (transaction) => {
           const owner = await subject.requireOwner(transaction, params as z.output<P>);
-          const deps = { ...core, portalUrl: core.config.portalUrl, sendsMail: false };
+          const deps = { ...core, portalUrl: core.config.portalUrl };
           const created = await createHandover(transaction, deps, operator, owner, {
             confirmation: body.confirmation,
             receiver: await findReceiver(transaction, body),
@@ -208,7 +207,7 @@ async function findReceiver(
 }
 
 function presentCreated({ handover, url, code }: CreatedHandover, now: number): z.input<typeof createdSchema> {
-  return { ...presentHandover(handover, now), url, code: code ?? null };
+  return { ...presentHandover(handover, now), url, code };
 }
 
 function presentHandover(handover: Handover, now: number): z.input<typeof handoverSchema> {

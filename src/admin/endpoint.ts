@@ -18,7 +18,7 @@ export type AdminRequest<Params, Query, Body> = {
 export const tags = {
   attention: 'What needs attention, with the next step for each.',
   expirations: 'What ends in the next days.',
-  notices: 'What people and programs were told, and the state of the deliveries.',
+  notices: 'Notices to people and programs, and the state of their deliveries.',
   search: 'Finds clients, access keys, contacts and organizations.',
   clients: 'Integrations and resource servers, their secrets, rotations and tokens.',
   contacts: 'People and partners, and their operator tokens.',

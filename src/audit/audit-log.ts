@@ -67,7 +67,7 @@ export type CommitChange = <T>(work: (transaction: Transaction) => Promise<T>) =
 /** Does further work for the events of a transaction, before they are written. */
 type AddNotices = (transaction: Transaction, events: readonly AuditEvent[]) => Promise<void>;
 
-/** @param addNotices stores what people are told about these events, in the transaction of the change. */
+/** @param addNotices stores the notices about these events, in the transaction of the change. */
 export function createCommitChange(
   { database, keyRing, feed, log }: { database: Database; keyRing: KeyRing; feed: ChangeFeed; log: Log },
   addNotices: AddNotices,

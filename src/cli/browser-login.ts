@@ -39,10 +39,10 @@ export async function logInWithBrowser(url: string): Promise<string> {
   }
 }
 
-/** Waits for the browser. Requests without the state come from somebody else, and are ignored. */
+/** Waits for the browser. Requests without the state come from another program, and are ignored. */
 function codeFrom(server: ReturnType<typeof createServer>, state: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    server.on('given-up', () => reject(new CommandEnd(1, 'error: Nobody signed in within ten minutes.')));
+    server.on('given-up', () => reject(new CommandEnd(1, 'error: No sign-in was completed within ten minutes.')));
     server.on('request', (request: IncomingMessage, response: ServerResponse) => {
       const { pathname, searchParams } = new URL(request.url ?? '/', 'http://127.0.0.1');
       const code = searchParams.get('code');

@@ -88,7 +88,7 @@ export function addIdentityProviderCommands(group: Command): void {
     .option('--name <text>', 'name of the provider')
     .option('--issuer <url>', 'issuer identifier of the OpenID Provider')
     .option('--client-id <id>', 'the Client ID that Keyturn has there')
-    .option('--disable', 'let nobody sign in there')
+    .option('--disable', 'reject sign-ins there')
     .option('--enable', 'let people sign in there again')
     .addHelpText('after', `\nExamples:\n  keyturn identity-providers update ${example} --grant 'admins = all'`)
     .action(async (id: string, options: FieldOptions) => {
@@ -101,7 +101,7 @@ export function addIdentityProviderCommands(group: Command): void {
     name: 'delete',
     description: 'delete an identity provider, and sign its people out',
     method: 'DELETE',
-    question: (name) => `Delete ${name}? Nobody can sign in there any more, and everyone who did is signed out now.`,
+    question: (name) => `Delete ${name}? People can no longer sign in there. Those who did are signed out now.`,
     json: (id) => ({ id, deleted: true }),
     text: (_, id) => `${id} was deleted.`,
   });
@@ -122,7 +122,7 @@ function withFields(command: Command): Command {
     .option('--creates-contacts', 'create a contact at the first sign-in')
     .option('--no-creates-contacts', 'accept only people who have a contact')
     .option('--links-by-email', 'match the first sign-in with the contact that has the same verified e-mail address')
-    .option('--no-links-by-email', 'match nobody by e-mail address')
+    .option('--no-links-by-email', 'do not match people by e-mail address')
     .option('--json', 'print one JSON object');
 }
 

@@ -27,7 +27,7 @@ const example = '7c1f0f52-6c1b-4a53-9c0e-2b7a3f8d9e10';
 export function addNoticeCommands(notices: Command): void {
   const subject = { path: '/notices/{id}', parameter: 'id', example } as const;
   addListCommand<ShownNotice>(notices, {
-    description: 'list what people and programs were told, newest first',
+    description: 'list notices to people and programs, newest first',
     route: 'GET /notices',
     options: [
       new Option('--kind <kind>', 'only notices of this kind, such as grace_period_reminder'),

@@ -20,7 +20,7 @@ type SettingsOptions = OutputOptions & {
 export function addNoticeSettingsCommand(notices: Command): void {
   notices
     .command('settings')
-    .description('show which kinds of notices are told, or switch some of them')
+    .description('show which kinds of notices are sent, or switch some of them')
     .option('--organization <id>', 'in this organization; by default in the deployment')
     .option('--contact <id>', 'to this contact')
     .option('--on <kinds>', 'kinds to tell; repeatable, or separated by commas', collect)
@@ -49,7 +49,7 @@ Examples:
       );
       present(options, shown, () =>
         table(
-          ['kind', 'told', 'set here', 'what it tells'],
+          ['kind', 'sent', 'set here', 'meaning'],
           shown.data.map(({ kind, enabled, mandatory, setting, description }) => [
             kind,
             mandatory ? 'always' : enabled ? 'yes' : 'no',

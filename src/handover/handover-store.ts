@@ -7,7 +7,7 @@ export type Handover = {
   owner: OwnerRef;
   /** The secret that the new one replaces. */
   secretId: string;
-  /** Who may open it when signed in to the portal, without a code; null: nobody. */
+  /** The contact that may open it without a code when signed in to the portal. */
   contactId: string | null;
   email: string;
   /** HMAC of the code that has to be entered; null if the hand-over has ended. */

@@ -45,7 +45,7 @@ export async function findLink(database: Queryable, link: string): Promise<Shown
 
 /**
  * Opens a link: rotates the secret, and returns the new one once. A wrong code is counted, and the link ends with the
- * last one that is allowed. The transaction must be committed whatever the result is.
+ * last one that is allowed. The transaction must be committed for every result.
  */
 export async function openHandover(
   transaction: Transaction,

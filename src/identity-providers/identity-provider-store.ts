@@ -132,7 +132,7 @@ export async function findContactOfIdentity(
 }
 
 /**
- * Finds the contacts of an organization with this e-mail address that nobody of this provider is matched with, at most
+ * Finds the contacts of an organization with this e-mail address that no person of this provider is matched with, at most
  * two: if there are several, it is not known which one is meant.
  */
 export async function findContactsByEmail(

@@ -62,7 +62,7 @@ export async function updateProvider(
     ...withoutUndefined(patch),
     organizationId: provider.organizationId,
   };
-  // Also those before the change: whoever changes the issuer decides who gets them.
+  // Also the grants before the change, because the new issuer decides which people get them.
   await checkProvider(transaction, grantor, provider);
   await checkProvider(transaction, grantor, changed);
   await saveProvider(transaction, deps.keyRing, changed, at);

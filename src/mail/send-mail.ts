@@ -59,7 +59,7 @@ export function createMailer(settings: MailSettings): Mailer {
           html,
           messageId: `<${id}@${from.address.replace(/^.*@/, '')}>`,
           headers: {
-            // RFC 3834 §5: nobody's vacation responder answers.
+            // RFC 3834 §5: vacation responders do not answer.
             'Auto-Submitted': 'auto-generated',
             'X-Auto-Response-Suppress': 'All',
             ...headers,

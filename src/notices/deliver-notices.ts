@@ -8,7 +8,7 @@ import { findNotices } from './notice-store.ts';
 const everyMs = 5_000;
 /** Maximum number of receivers that this process delivers to at the same time. */
 const maxLanes = 8;
-/** Maximum duration of one attempt. It is shorter than the lease, so that nobody else delivers meanwhile. */
+/** Maximum duration of one attempt. It is shorter than the lease, so that no other process delivers meanwhile. */
 const attemptMs = 60_000;
 const leaseMs = 90_000;
 /** Time for attempts that run when the process shuts down. */

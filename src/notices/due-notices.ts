@@ -10,17 +10,17 @@ import { decodeCaller, presentPlace } from '../usage/usage-source.ts';
 import { dueReminders, endedMoment, showSources } from './grace-periods.ts';
 import { type NamedThing, nameThings, type ThingRef } from './name-things.ts';
 import type { NoticeData, NoticeKind } from './notice.ts';
-import { findTold, insertNotices, noteMoments } from './notice-store.ts';
+import { findRecordedMoments, insertNotices, noteMoments } from './notice-store.ts';
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 /** How often the checks run. One process runs them each time. */
 const everyMs = 5 * 60_000;
-/** How long after its moment something is still told, if no process ran. */
+/** How long after its moment a notice is still sent, if no process ran. */
 const lateMs = 3 * dayMs;
 /** Time after the end of a day in which every process has written its counts. */
 const countedMs = 10 * 60_000;
-/** Days before an expiry at which it is told. */
+/** Days before an expiry at which a reminder is sent. */
 const thresholds = [30, 14, 7, 3, 1];
 const maxRootKeyDays = 365;
 const pageSize = 200;
@@ -28,7 +28,7 @@ const shownSources = 10;
 
 type Deps = { database: Database; clock: Clock; ttlSeconds: number; rootKeyVersion: string };
 
-/** A notice whose time has come, unless one of its moments was told. */
+/** A notice whose time has come, unless a notice of one of its moments was stored. */
 type Due = {
   kind: NoticeKind;
   about: ThingRef;
@@ -43,8 +43,8 @@ type Due = {
 
 /**
  * Returns a function that stores the notices of moments that have come: reminders of grace periods, expiries, what is
- * unused, rejected or old. Several processes can call it as often as they like; each moment is told once. A moment that
- * was missed while no process ran is told late, together with later ones about the same thing.
+ * unused, rejected or old. Several processes can call it as often as they like; each moment has one notice. A moment that
+ * was missed while no process ran has its notice late, together with later ones about the same thing.
  */
 export function createDueNotices(deps: Deps): () => Promise<void> {
   const { database, clock } = deps;
@@ -57,7 +57,7 @@ export function createDueNotices(deps: Deps): () => Promise<void> {
     const isOurs = await database.transaction((transaction) =>
       noteMoments(transaction, [{ moment, at: new Date(now) }], dayMs),
     );
-    // A check that fails is repeated in the next slot, because moments are told late too.
+    // A check that fails is repeated in the next slot, because late moments have notices too.
     lastSlot = slot;
     if (isOurs.length === 0) return;
     await walkExpirations(deps, now);
@@ -205,13 +205,13 @@ async function findOldRootKey({ database, rootKeyVersion: version }: Deps, now: 
   ];
 }
 
-/** Stores the notices whose moments were not told. */
+/** Stores the notices of moments that have none yet. */
 async function tell({ database }: Deps, now: number, due: readonly Due[]): Promise<void> {
-  const told = await findTold(
+  const recorded = await findRecordedMoments(
     database,
     due.map(({ moment }) => moment),
   );
-  const fresh = due.filter(({ moment }) => !told.has(moment));
+  const fresh = due.filter(({ moment }) => !recorded.has(moment));
   if (fresh.length === 0) return;
   const named = await nameThings(
     database,

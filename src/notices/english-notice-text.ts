@@ -87,7 +87,7 @@ export const english: { texts: NoticeTexts; thing: typeof thing } = {
     credential_unused: ({ data }, of, time) => ({
       title: `${of}: not used for 90 days`,
       message: data.last_used_at ? `It was last used on ${time(data.last_used_at)}.` : 'It was never used.',
-      step: 'Disable it, if nobody needs it.',
+      step: 'Disable it, if it is not needed.',
     }),
     new_network: ({ data }, of) => ({
       title: `${of}: first use from the network ${data.network}`,
@@ -108,7 +108,7 @@ export const english: { texts: NoticeTexts; thing: typeof thing } = {
     }),
     operator_token_issued: ({ data }, of) => ({
       title: `${of}: an operator token was issued`,
-      message: `${data.by} issued an operator token that ends with ${data.hint}. Whoever has it acts with the permissions of ${of}.`,
+      message: `${data.by} issued an operator token that ends with ${data.hint}. Its holder acts with the permissions of ${of}.`,
       step: 'Revoke it if you did not expect this.',
     }),
     signing_key_rotated: ({ data }) => ({

@@ -19,7 +19,7 @@ const reminderTimes: readonly [Reminder, number][] = [
 
 const shownSources = 10;
 
-/** Returns the moment at which the end of a grace period is told, however it ends. */
+/** Returns the moment of the notice about the end of a grace period, however it ends. */
 export function endedMoment(regenerationId: string): string {
   return `grace period ended:${regenerationId}`;
 }

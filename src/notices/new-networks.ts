@@ -8,7 +8,7 @@ import { insertNotices, type NewNotice } from './notice-store.ts';
 
 /**
  * Stores notices about new sources whose network is new to the client or access key, in the transaction that writes the
- * sources. The first use of all is expected, and is not told.
+ * sources. The first use of all is expected, and has no notice.
  */
 export async function insertNewNetworks(transaction: Transaction, added: readonly NewSource[]): Promise<void> {
   const fresh = added.filter(({ address }) => networkName(address) !== undefined);

@@ -27,10 +27,10 @@ type NoticeRow = Row & {
 const dayMs = 86_400_000;
 /** Time for which a notice and its deliveries are listed. */
 export const keptMs = 90 * dayMs;
-/** Time after which a moment may be told again, if it still lasts. */
+/** Time after which a moment may have a notice again, if it still lasts. */
 const momentMs = 400 * dayMs;
 
-/** Stores notices in the transaction of what they are about, without those whose moment was told before. */
+/** Stores notices in the transaction of what they are about, without those whose moment already has a notice. */
 export async function insertNotices(transaction: Transaction, notices: readonly NewNotice[]): Promise<void> {
   const moments = notices.flatMap(({ moment, at }) => (moment === undefined ? [] : [{ moment, at }]));
   const fresh = new Set(await noteMoments(transaction, moments));
@@ -61,8 +61,8 @@ export async function insertNotices(transaction: Transaction, notices: readonly 
 }
 
 /**
- * Records moments as told. Returns those that were not told before.
- * @param remainMs milliseconds after which a moment may be told again.
+ * Records the moments of notices. Returns those that were not recorded before.
+ * @param remainMs milliseconds after which a moment may have a notice again.
  */
 export async function noteMoments(
   transaction: Transaction,
@@ -81,8 +81,11 @@ export async function noteMoments(
   return rows.map(({ moment }) => moment);
 }
 
-/** Returns which of these moments were told. */
-export async function findTold(database: Queryable, moments: readonly string[]): Promise<ReadonlySet<string>> {
+/** Returns which of these moments are recorded. */
+export async function findRecordedMoments(
+  database: Queryable,
+  moments: readonly string[],
+): Promise<ReadonlySet<string>> {
   if (moments.length === 0) return new Set();
   const rows = await database.query<{ moment: string }>(
     'SELECT moment FROM notice_moments WHERE moment = ANY ($1::text[])',

@@ -3,7 +3,7 @@ import { english } from './english-notice-text.ts';
 import { german } from './german-notice-text.ts';
 import type { Notice, NoticeText, NoticeTexts } from './notice.ts';
 
-/** Languages in which people are told. */
+/** Languages of notices. */
 export type Language = ContactLanguage;
 
 const texts: Readonly<Record<Language, { texts: NoticeTexts; thing: (notice: Notice) => string; locale: string }>> = {

@@ -63,7 +63,7 @@ export type NoticeData = {
   network?: string;
   /** What leaked. */
   leaked?: 'client_secret' | 'access_key' | 'access_token' | 'operator_token';
-  /** Whether what leaked still works, because nobody has revoked it. */
+  /** Whether what leaked still works, because it was not revoked. */
   still_valid?: boolean;
   /** The last four characters of what leaked or was issued. */
   hint?: string;
@@ -74,7 +74,7 @@ export type NoticeData = {
   last_failure?: string;
 };
 
-/** Something that people and programs are told. */
+/** A notice to people and programs. */
 export type Notice = {
   /** The same in every delivery, so that receivers can drop repeats. */
   id: string;

@@ -61,7 +61,7 @@ async function findSources(transaction: Transaction, deps: Deps, { thing, subjec
   return await showSources(transaction, deps, owner, regeneration);
 }
 
-/** A longer grace period has new reminders. Those whose time is already over are not told. */
+/** A longer grace period has new reminders. Those whose time is already over are left out. */
 async function skipPassedReminders(transaction: Transaction, { action, at, after = {} }: AuditEvent): Promise<void> {
   if (!action.endsWith('.extend_regeneration')) return;
   const { regeneration_id: id, retires_at: end } = after as { regeneration_id: string; retires_at: Date };

@@ -5,7 +5,7 @@ import { nameThings } from './name-things.ts';
 import { insertNotices } from './notice-store.ts';
 
 /**
- * Tells the owners of leaked credentials that still work, because nobody has revoked them. Each is told once, however
+ * Tells the owners of leaked credentials that still work, because they were not revoked. Each has one notice, however
  * often the text is searched.
  */
 export async function reportLeaks(

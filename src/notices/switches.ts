@@ -13,20 +13,20 @@ export type SwitchScope = {
 /** The settings of one scope. A kind without one has that of the scope above. */
 type Switches = ReadonlyMap<NoticeKind, boolean>;
 
-const nobody = '';
+const everybody = '';
 
 /** Returns the settings of one scope. */
 export async function findSwitches(database: Queryable, { organizationId, receiver }: SwitchScope): Promise<Switches> {
   const rows = await database.query<{ kind: NoticeKind; enabled: boolean }>(
     'SELECT kind, enabled FROM notice_switches WHERE organization = $1 AND receiver = $2',
-    [organizationId, receiver ?? nobody],
+    [organizationId, receiver ?? everybody],
   );
   return new Map(rows.map(({ kind, enabled }) => [kind, enabled]));
 }
 
 /**
- * Returns the kinds that are told to a receiver, or in an organization: those that are not switched off. The setting of a
- * receiver wins over that of the organization, and that over the one of the deployment. Mandatory kinds are always told.
+ * Returns the kinds that are sent to a receiver, or in an organization: those that are not switched off. The setting of a
+ * receiver wins over that of the organization, and that over the one of the deployment. Mandatory kinds are always sent.
  */
 export async function findEnabledKinds(database: Queryable, scope: SwitchScope): Promise<ReadonlySet<NoticeKind>> {
   const scopes: SwitchScope[] = [
@@ -46,7 +46,7 @@ export async function saveSwitches(
   { organizationId, receiver }: SwitchScope,
   changes: ReadonlyMap<NoticeKind, boolean | null>,
 ): Promise<void> {
-  const target = [organizationId, receiver ?? nobody];
+  const target = [organizationId, receiver ?? everybody];
   const set = [...changes].filter(([, enabled]) => enabled !== null);
   await transaction.query(
     'DELETE FROM notice_switches WHERE organization = $1 AND receiver = $2 AND kind = ANY ($3::text[])',

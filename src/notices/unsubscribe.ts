@@ -11,7 +11,7 @@ export const unsubscribePath = '/notices/unsubscribe';
 /** What a link switches off. */
 export type Unsubscription = { organizationId: string; receiver: string; kinds: readonly NoticeKind[] };
 
-/** Returns a link that switches kinds of notices off for one receiver. Whoever has it can do nothing else with it. */
+/** Returns a link that switches kinds of notices off for one receiver. It grants nothing else. */
 export function unsubscribeUrl(
   ring: KeyRing,
   issuer: string,

@@ -102,7 +102,7 @@ async function review(
 }
 
 const replayable =
-  'Whoever sees a token of the workload can use it until it expires. Require DPoP or a TLS certificate of this client, so that its access tokens are useless to others.';
+  'Anyone who sees a token of the workload can use it until it expires. Require DPoP or a TLS certificate of this client, so that its access tokens are useless to others.';
 
 /** Judges the sources of the previous secret of a running grace period. */
 async function judgeRetiring(

@@ -7,7 +7,7 @@ import { generatedScopes, isDeclared, isHeld, isOffered } from '../clients/offer
 import type { TokenRecord } from './token-record.ts';
 import type { TokenRefusal } from './token-rules.ts';
 
-/** What a resource server is told about a token. */
+/** Examines tokens for a resource server. */
 
 /** A live token with its current scope and audience at the resource server that asks. */
 export type LiveToken = {

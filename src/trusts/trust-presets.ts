@@ -122,7 +122,7 @@ export const presets: Readonly<Record<PresetName, Preset>> = {
   },
 };
 
-/** Returns the rules for a trust. Those of a public platform apply to its issuer, whatever the trust says it is. */
+/** Returns the rules for a trust. Those of a public platform apply to its issuer, also if the trust declares another preset. */
 export function presetFor({ preset, issuer }: Pick<Trust, 'preset' | 'issuer'>): Preset {
   const shared = (['github', 'gitlab', 'google'] as const).find((name) => presets[name].issuer === issuer);
   const cloud = (['aws', 'azure', 'spiffe'] as const).find((name) => presets[name].isIssuer(issuer));

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { IntlMessageFormat } from 'intl-messageformat';
 import type { Browser } from 'playwright-core';
 import { inLanguage, languages } from '../../src/admin/console/languages/language.ts';
-import { told } from '../../src/admin/console/languages/translate.ts';
+import { translate } from '../../src/admin/console/languages/translate.ts';
 import { describeWith } from '../programs.ts';
 import { type ConsoleServer, launchBrowser, startConsole } from './console-server.ts';
 import { textsOfErrors, textsOfPages } from './texts.ts';
@@ -59,8 +59,8 @@ describe.each(catalogues)('the catalogue $tag', ({ tag, pages, api }) => {
     expect(left.length).toBeGreaterThan(40);
     const language = languages.get(tag);
     if (!language) throw new Error(`no language ${tag}`);
-    const untold = inLanguage(language, () => left.filter(([text]) => told(text) === text));
-    expect(untold).toEqual([]);
+    const untranslated = inLanguage(language, () => left.filter(([text]) => translate(text) === text));
+    expect(untranslated).toEqual([]);
   });
 
   test('finds each text of the admin API by its words, not by those of another', () => {
@@ -69,7 +69,7 @@ describe.each(catalogues)('the catalogue $tag', ({ tag, pages, api }) => {
     const wrong = inLanguage(language, () =>
       Object.entries(api as Record<string, string>).filter(([text, translated]) => {
         const fill = (one: string) => one.replace(/\{(\w+)\}/g, '‹$1›');
-        return told(fill(text)) !== fill(translated);
+        return translate(fill(text)) !== fill(translated);
       }),
     );
     expect(wrong).toEqual([]);

@@ -86,7 +86,7 @@ test('an operator cannot end the session of another as one of their own', async 
   expect(await isSignedIn(cookie)).toBe(true);
 });
 
-test('whoever may manage contacts lists and ends the sessions of a contact on its page', async () => {
+test('a person who may manage contacts lists and ends the sessions of a contact on its page', async () => {
   const { id, token } = await server.operator(['integrations:view']);
   const cookie = await server.signIn(token);
   const manager = await server.operator(['contacts:manage', 'integrations:view']);

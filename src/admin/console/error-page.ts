@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { Context } from 'koa';
 import type { DescribedError } from '../respond-with-error.ts';
-import { type Message, msg, t, told } from './languages/translate.ts';
+import { type Message, msg, t, translate } from './languages/translate.ts';
 import { renderDocument, returnPathOf, sectionOfPath } from './render-document.ts';
 import type { Session } from './sign-in/session.ts';
 import { lookOf, siteOf } from './site.ts';
@@ -20,7 +20,7 @@ export function renderErrorPage(ctx: Context, { status, text }: DescribedError):
     returnPath: returnPathOf(ctx),
     body: html`<div class="narrow">
       <h1>${title}</h1>
-      <p class="lead">${told(text)}</p>
+      <p class="lead">${translate(text)}</p>
       <p>${outcome(ctx.method, status)}</p>
       <p>${operator ? html`<a href="/console/">${t('Back to the start page')}</a>` : html`<a href="/console/sign-in">${t('Sign in')}</a>`}</p>
     </div>`,

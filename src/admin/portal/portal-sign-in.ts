@@ -180,7 +180,7 @@ function show(ctx: Context, title: string, body: VNode, operator?: Session['oper
   });
 }
 
-/** Shows that nobody is signed in, and the way back to the host product. */
+/** Shows that the browser is not signed in, and the way back to the host product. */
 function showRefusal(ctx: Context, problem: string | undefined, waysIn?: VNode): void {
   const provider = providerOf(ctx);
   const returnUrl = lookOf(ctx)?.returnUrl ?? null;

@@ -106,7 +106,7 @@ function textOfEnd(
   switch (state) {
     case 'opened':
       return t(
-        'This link was opened at {at} from {address}. A secret is shown only once. If you did not see it, tell the person who sent you the link: nobody else must use it, and you need a new link. What you use now still works.',
+        'This link was opened at {at} from {address}. A secret is shown only once. If you did not see it, tell the person who sent you the link: no other person may use it, and you need a new link. What you use now still works.',
         { at: link.ended?.at.toISOString() ?? '', address: link.opened?.address ?? t('an unknown address') },
       );
     case 'expired':

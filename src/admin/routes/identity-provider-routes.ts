@@ -71,7 +71,7 @@ const fields = {
     )
     .max(50)
     .meta({ description: 'E-mail domains whose people are sent to this provider.', example: ['example.com'] }),
-  status: z.enum(['enabled', 'disabled']).meta({ description: 'Nobody can sign in at a disabled provider.' }),
+  status: z.enum(['enabled', 'disabled']).meta({ description: 'People cannot sign in at a disabled provider.' }),
 };
 
 const clientSecret = z

@@ -55,7 +55,7 @@ export const noticeSchema = z
       .meta({ description: 'The details for programs. Which members it has depends on the kind.' }),
     deliveries: z.array(deliverySchema).meta({ description: 'Its deliveries, one for each receiver.' }),
   })
-  .meta({ id: 'Notice', description: 'Something that people and programs are told.' });
+  .meta({ id: 'Notice', description: 'A notice to people and programs.' });
 
 export function noticeEndpoints(core: Core): Endpoint[] {
   const pager = createPager(core.keyRing, 'notices', z.strictObject({ seq: z.int() }));

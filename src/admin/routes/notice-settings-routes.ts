@@ -28,13 +28,13 @@ export const noticeSettingsSchema = z
           kind: z.enum(kinds).meta({ description: 'The kind of notice.' }),
           description: z.string().meta({ description: 'What it tells, as an English sentence.' }),
           mandatory: z.boolean().meta({ description: 'Whether it cannot be switched off.' }),
-          enabled: z.boolean().meta({ description: 'Whether it is told, by all settings that apply.' }),
+          enabled: z.boolean().meta({ description: 'Whether it is sent, by all settings that apply.' }),
           setting: z.boolean().nullable().meta({ description: 'The setting of this scope. Null: none of its own.' }),
         }),
       )
       .meta({ description: 'Every kind of notice.' }),
   })
-  .meta({ id: 'NoticeSettings', description: 'Which kinds of notices are told.' });
+  .meta({ id: 'NoticeSettings', description: 'Which kinds of notices are sent.' });
 
 export function noticeSettingsEndpoints(core: Core): Endpoint[] {
   return [
@@ -44,7 +44,7 @@ export function noticeSettingsEndpoints(core: Core): Endpoint[] {
       operationId: 'getNoticeSettings',
       permission: 'integrations:view',
       reach: 'organization',
-      summary: 'Get which kinds of notices are told in an organization, or to a contact',
+      summary: 'Get which kinds of notices are sent in an organization, or to a contact',
       query: z.strictObject({ organization_id: organization, contact_id: contact }),
       answers: { 200: noticeSettingsSchema },
       handle: async ({ operator, query }) => {

@@ -53,7 +53,7 @@ const newSession = z
 const sessionSchema = z
   .strictObject({
     url: z.string().meta({
-      description: 'The link. Send the browser of the person to it, and nobody else. It works once.',
+      description: 'The link. Send only the browser of the person to it. It works once.',
       example: 'https://portal.example.com/portal/sign-in?code=…',
     }),
     expires_at: timestamp('Until when the link may be opened'),

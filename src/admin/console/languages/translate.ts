@@ -93,21 +93,21 @@ const patterns = new WeakMap<Catalogue, Pattern[]>();
  * Translates a text of the admin API, whose answers are English: an error, a reason or a word. A text that the catalogue
  * lacks is returned as it is.
  */
-export function told(text: string): string {
+export function translate(text: string): string {
   const catalogue = currentLanguage().catalogue?.();
   if (!catalogue) return text;
-  const whole = toldWhole(catalogue, text);
+  const whole = translateWhole(catalogue, text);
   if (whole !== undefined) return whole;
   const [, field, rest] = /^([a-z_]+(?:[.[][\w.[\]]*)?: )(.+)$/s.exec(text) ?? [];
-  if (field && rest) return field + told(rest);
+  if (field && rest) return field + translate(rest);
   const sentences = text.split(/(?<=[.?!]) (?=[A-Z\d])/);
-  return sentences.map((sentence) => toldWhole(catalogue, sentence) ?? sentence).join(' ');
+  return sentences.map((sentence) => translateWhole(catalogue, sentence) ?? sentence).join(' ');
 }
 
-function toldWhole(catalogue: Catalogue, text: string): string | undefined {
+function translateWhole(catalogue: Catalogue, text: string): string | undefined {
   const found = find(catalogue, text);
   if (found !== undefined || !text.endsWith('.')) return found;
-  // The reason why a field is rejected is also told as a sentence.
+  // The reason why a field is rejected is also shown as a sentence.
   const reason = find(catalogue, text.slice(0, -1));
   return reason && `${reason}.`;
 }

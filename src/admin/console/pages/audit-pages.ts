@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { type AuditVerification, verifyAuditLog } from '../../../audit/verify-audit-log.ts';
-import { rich, t, told } from '../languages/translate.ts';
+import { rich, t, translate } from '../languages/translate.ts';
 import { attempt, type Listed, type Page, type Reply, type ShownEvent, type Visit } from '../page.ts';
 import { emptyState, exactMoment, fromNow, pageHeading, pagination, table } from '../parts/elements.ts';
 import { eventSentence, nameOfAction, sentences } from '../parts/event-sentence.ts';
@@ -99,7 +99,7 @@ function verdict({ events, checkpoint, finding }: AuditVerification): VNode {
   }
   return notice(
     'bad',
-    html`<p><strong>${t('The audit log was changed at event {seq}:', { seq: finding.seq })}</strong> ${told(finding.problem.replaceAll('_', ' '))}.</p>
+    html`<p><strong>${t('The audit log was changed at event {seq}:', { seq: finding.seq })}</strong> ${translate(finding.problem.replaceAll('_', ' '))}.</p>
       <p>${t('The {events, number} events before it are intact. Do not change the database, and find out who can write to it.', { events })}</p>`,
   );
 }
@@ -152,7 +152,7 @@ function list(visit: Visit, events: Listed<ShownEvent>, isFiltered: boolean): VN
     columns: [{ label: t('Event') }, { label: t('Time') }, { label: t('Address') }, { label: t('Changes') }],
     rows: events.data.map((event) => [
       html`${eventSentence(visit, event)}<span class="under"
-          >#${event.id} <code>${breakable(event.action)}</code> <a href=${`${path}?target=${encodeURIComponent(event.target)}`}>${`${told(event.target_type.replaceAll('_', ' '))} `}<code>${event.target}</code></a></span
+          >#${event.id} <code>${breakable(event.action)}</code> <a href=${`${path}?target=${encodeURIComponent(event.target)}`}>${`${translate(event.target_type.replaceAll('_', ' '))} `}<code>${event.target}</code></a></span
         >`,
       html`${exactMoment(event.at)}<span class="under">${fromNow(event.at, visit.now)}</span>`,
       event.address

@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { writeCalendar } from '../../../attention/expiration-calendar.ts';
-import { linkTo, type Message, msg, rich, t, told } from '../languages/translate.ts';
+import { linkTo, type Message, msg, rich, t, translate } from '../languages/translate.ts';
 import type { Listed, Page, ShownExpiration, Visit } from '../page.ts';
 import { clientPath } from '../parts/client-path.ts';
 import { exactMoment, fromNow, inUnit, pageHeading, pagination, table } from '../parts/elements.ts';
@@ -106,7 +106,7 @@ function rowOf({ now }: Visit, item: ShownExpiration) {
       item.contact_id !== null &&
       html`<span class="under">${rich('access key of <a>{contactName}</a>', { contactName: item.contact_name, a: linkTo(`/console/contacts/${item.contact_id}`) })}</span>`
     }`,
-    html`${told(item.message)}${item.next_step !== null && html`<span class="under">${told(item.next_step)}</span>`}`,
+    html`${translate(item.message)}${item.next_step !== null && html`<span class="under">${translate(item.next_step)}</span>`}`,
   ];
 }
 

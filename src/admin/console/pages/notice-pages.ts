@@ -1,6 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import { linkTo, type Message, msg, rich, t, told } from '../languages/translate.ts';
+import { linkTo, type Message, msg, rich, t, translate } from '../languages/translate.ts';
 import { attempt, type Listed, type Page, type Reply, type ShownNotice, type Visit } from '../page.ts';
 import { clientPath } from '../parts/client-path.ts';
 import { badge, emptyState, exactMoment, facts, fromNow, pageHeading, pagination, table } from '../parts/elements.ts';
@@ -16,7 +16,7 @@ const states: Record<Delivery['state'], { text: Message; tone: 'ok' | 'warn' | '
 };
 type Delivery = ShownNotice['deliveries'][number];
 
-/** Pages that list what people and programs were told, and show and retry deliveries. */
+/** Pages that list notices, and show and retry their deliveries. */
 export const noticePages: readonly Page[] = [
   { method: 'get', path: '/notices', permission: 'integrations:view', handle: list },
   { method: 'get', path: '/notices/:id', permission: 'integrations:view', handle: (visit) => show(visit) },
@@ -42,10 +42,10 @@ async function list(visit: Visit): Promise<Reply> {
     section: 'home',
     body: html`${pageHeading({
       title: t('Notices'),
-      lead: t('What people and programs were told, the newest first. Notices are kept for 90 days.'),
+      lead: t('Notices to people and programs, the newest first. Notices are kept for 90 days.'),
       actions:
         visit.can('contacts:manage') &&
-        html`<a class="button" href="/console/notices/settings">${t('What is told')}</a>`,
+        html`<a class="button" href="/console/notices/settings">${t('Notice settings')}</a>`,
       back: { path: '/console/', label: t('Home') },
     })}
     <nav aria-label=${t('State of the deliveries')}>
@@ -62,7 +62,7 @@ async function list(visit: Visit): Promise<Reply> {
             columns: [{ label: t('Time') }, { label: t('Notice') }, { label: t('Deliveries') }],
             rows: body.data.map((item) => [
               html`${fromNow(item.at, visit.now)}<span class="under">${exactMoment(item.at)}</span>`,
-              html`<a class="strong" href=${`${path}/${item.id}`}>${told(item.title)}</a>`,
+              html`<a class="strong" href=${`${path}/${item.id}`}>${translate(item.title)}</a>`,
               deliveryBadges(item.deliveries),
             ]),
           })
@@ -81,19 +81,19 @@ async function show(visit: Visit, problem?: VNode): Promise<Reply> {
   const { body } = await visit.call<ShownNotice>('GET /notices/{id}', { params: { id: visit.params['id'] } });
   const isParked = body.deliveries.some(({ state }) => state === 'parked');
   return {
-    title: told(body.title),
+    title: translate(body.title),
     section: 'home',
-    body: html`${pageHeading({ title: told(body.title), back: { path, label: t('Notices') } })} ${problem}
+    body: html`${pageHeading({ title: translate(body.title), back: { path, label: t('Notices') } })} ${problem}
       <section class="card">
-        <p>${told(body.message)}</p>
-        ${body.next_step !== null && html`<p>${told(body.next_step)}</p>`}
+        <p>${translate(body.message)}</p>
+        ${body.next_step !== null && html`<p>${translate(body.next_step)}</p>`}
         ${facts({ [t('Time')]: exactMoment(body.at), [t('About')]: about(body), [t('ID')]: html`<code>${body.id}</code>` })}
       </section>
       <section class="card" aria-labelledby="deliveries">
         <div class="card-head"><h2 id="deliveries">${t('Deliveries')}</h2></div>
         ${
           body.deliveries.length === 0
-            ? html`<p class="muted">${t('Nobody receives it: no mail server is set, or the kind is switched off.')}</p>`
+            ? html`<p class="muted">${t('It has no receivers: no mail server is set, or the kind is switched off.')}</p>`
             : table({
                 caption: t('Deliveries of this notice'),
                 columns: [

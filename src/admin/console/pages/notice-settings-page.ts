@@ -1,6 +1,6 @@
 import { html } from 'htm/preact';
 import type { KeyturnError } from '../../../errors.ts';
-import { t, told } from '../languages/translate.ts';
+import { t, translate } from '../languages/translate.ts';
 import { attempt, type Page, type Reply, type ShownNoticeSettings, type Visit } from '../page.ts';
 import { pageHeading } from '../parts/elements.ts';
 import { postForm, selectField } from '../parts/forms.ts';
@@ -42,7 +42,7 @@ async function show(
 ): Promise<Reply> {
   const query = { organization_id: scope.organization_id, contact_id: scope.contact_id };
   const { body } = await visit.call<ShownNoticeSettings>('GET /notices/settings', { query });
-  const title = t('What is told');
+  const title = t('Notice settings');
   return {
     ...(problem ? { status: problem.status } : {}),
     title,
@@ -62,15 +62,15 @@ async function show(
             <input type="hidden" name="contact_id" value=${scope.contact_id ?? ''} />
             ${body.data.map(({ kind, description, mandatory, enabled, setting }) =>
               mandatory
-                ? html`<p>${told(description)}<span class="under">${t('Always told, because somebody who takes an account over could otherwise hide it.')}</span></p>`
+                ? html`<p>${translate(description)}<span class="under">${t('Always sent, because an attacker who takes over an account could otherwise hide it.')}</span></p>`
                 : selectField({
                     name: kind,
-                    label: told(description),
+                    label: translate(description),
                     value: setting === null ? 'default' : setting ? 'on' : 'off',
                     options: [
-                      ['default', setting === null && !enabled ? t('default: not told') : t('default')],
-                      ['on', t('told')],
-                      ['off', t('not told')],
+                      ['default', setting === null && !enabled ? t('default: not sent') : t('default')],
+                      ['on', t('sent')],
+                      ['off', t('not sent')],
                     ],
                   }),
             )}

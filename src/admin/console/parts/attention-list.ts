@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import type { Permission } from '../../../contacts/contact.ts';
-import { linkTo, type Message, msg, rich, t, told } from '../languages/translate.ts';
+import { linkTo, type Message, msg, rich, t, translate } from '../languages/translate.ts';
 import type { ShownAttention, Visit } from '../page.ts';
 import { clientPath } from './client-path.ts';
 import { badge, exactMoment, fromNow, table } from './elements.ts';
@@ -42,7 +42,7 @@ const tones = { urgent: 'bad', soon: 'warn', later: 'plain' } as const;
 const urgencies = { urgent: msg('urgent'), soon: msg('soon'), later: msg('later') };
 
 function reason({ urgency, message, sources, source_count: total }: Item): VNode {
-  return html`${badge(tones[urgency], t(urgencies[urgency]))} ${told(message)}
+  return html`${badge(tones[urgency], t(urgencies[urgency]))} ${translate(message)}
     ${
       sources.length > 0 &&
       html`<ul class="bullets">

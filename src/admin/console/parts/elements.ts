@@ -2,7 +2,7 @@ import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
 import { type Permission, permissionNames } from '../../../contacts/contact.ts';
 import { currentLanguage } from '../languages/language.ts';
-import { msg, rich, t, told } from '../languages/translate.ts';
+import { msg, rich, t, translate } from '../languages/translate.ts';
 
 /** Renders a page's title, lead text, actions and link back. */
 export function pageHeading({
@@ -62,7 +62,7 @@ const statuses = { enabled: msg('enabled'), disabled: msg('disabled'), expired: 
 
 /** Returns the name of a permission. */
 export function permissionName(permission: Permission): string {
-  return told(permissionNames[permission]);
+  return translate(permissionNames[permission]);
 }
 
 /** Renders a permission as its name, with its code in small print. */

@@ -1,5 +1,5 @@
 import type { KeyturnError } from '../../../errors.ts';
-import { type Message, msg, t, told } from '../languages/translate.ts';
+import { type Message, msg, t, translate } from '../languages/translate.ts';
 
 /** The values of a submitted form, and the errors of its fields by name. */
 export type Entries = { form: URLSearchParams; errors: ReadonlyMap<string, string> };
@@ -21,7 +21,7 @@ export function errorsOf(problem: KeyturnError): Map<string, string> {
   for (const { path, message } of issues ?? readMessage(problem.message)) {
     const field =
       scopeFieldOf(path) ?? fieldOf(path.replace(/^(?:replace|ceiling|portal)\./, '').split(/[.[]/)[0] ?? '');
-    if (field && !errors.has(field)) errors.set(field, toSentence(told(message)));
+    if (field && !errors.has(field)) errors.set(field, toSentence(translate(message)));
   }
   return errors;
 }

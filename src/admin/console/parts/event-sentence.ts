@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { hiddenActor } from '../../within-reach.ts';
-import { type Message, msg, rich, t, told } from '../languages/translate.ts';
+import { type Message, msg, rich, t, translate } from '../languages/translate.ts';
 import type { Listed, ShownEvent, Visit } from '../page.ts';
 import { fromNow } from './elements.ts';
 
@@ -133,7 +133,7 @@ export function eventSentence(visit: Visit, event: ShownEvent): VNode {
 /** Returns an action in words, such as `Access key: disable`. */
 export function nameOfAction(action: string): string {
   const [noun = '', verb = ''] = action.replaceAll('_', ' ').split('.');
-  return `${told(`${noun.charAt(0).toUpperCase()}${noun.slice(1)}`)}: ${told(verb)}`;
+  return `${translate(`${noun.charAt(0).toUpperCase()}${noun.slice(1)}`)}: ${translate(verb)}`;
 }
 
 const paths: Readonly<Record<string, string>> = {

@@ -2,7 +2,7 @@ import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
 import { cellOf } from '../../../clients/declared-scopes.ts';
 import { currentLanguage } from '../languages/language.ts';
-import { t, told } from '../languages/translate.ts';
+import { t, translate } from '../languages/translate.ts';
 import { badge } from './elements.ts';
 
 /** Shows scopes with the descriptions and marks that their resource servers give them. */
@@ -42,7 +42,7 @@ export function scopesInWords(scope: string, named: readonly NamedScope[] = []):
   }
   return html`<ul>
     ${[...kinds].map(([kind, actions]) => {
-      const verbs = new Intl.ListFormat(currentLanguage().tag).format(actions.filter(Boolean).map(told));
+      const verbs = new Intl.ListFormat(currentLanguage().tag).format(actions.filter(Boolean).map(translate));
       const codes = actions.map((action) => (action ? `${kind}:${action}` : kind)).join(' ');
       return html`<li>${verbs && `${capitalized(t('{actions} {kind}', { actions: verbs, kind: kind.replaceAll('_', ' ') }))} `}<code class=${verbs ? 'fine' : undefined}>${codes}</code></li>`;
     })}

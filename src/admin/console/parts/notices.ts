@@ -2,7 +2,7 @@ import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
 import type { KeyturnError } from '../../../errors.ts';
 import { currentLanguage } from '../languages/language.ts';
-import { linkTo, rich, t, told } from '../languages/translate.ts';
+import { linkTo, rich, t, translate } from '../languages/translate.ts';
 import { clientPath } from './client-path.ts';
 import { permissionName } from './elements.ts';
 import { errorsOf, labelOf } from './entries.ts';
@@ -33,7 +33,7 @@ export function problemNotice(problem: KeyturnError): VNode {
   const errors = [...errorsOf(problem)];
   return notice(
     'bad',
-    html`<p><strong>${errors.length > 0 ? t('Check the marked fields.') : told(problem.message)}</strong> ${t('Nothing was changed.')}</p>
+    html`<p><strong>${errors.length > 0 ? t('Check the marked fields.') : translate(problem.message)}</strong> ${t('Nothing was changed.')}</p>
       ${
         errors.length > 0 &&
         html`<ul>

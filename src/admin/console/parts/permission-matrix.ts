@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { actions, cellOf } from '../../../clients/declared-scopes.ts';
-import { t, told } from '../languages/translate.ts';
+import { t, translate } from '../languages/translate.ts';
 import { checkbox } from './forms.ts';
 import { type NamedScope, scopeMarks, scopesByName } from './named-scopes.ts';
 
@@ -65,7 +65,7 @@ export function permissionMatrix({
       <thead>
         <tr>
           <th scope="col">${t('Kind of information')}</th>
-          ${actions.map((action) => html`<th scope="col">${told(action)}</th>`)}
+          ${actions.map((action) => html`<th scope="col">${translate(action)}</th>`)}
         </tr>
       </thead>
       <tbody>
@@ -81,7 +81,7 @@ export function permissionMatrix({
                     type="checkbox"
                     name="permission"
                     value=${scope}
-                    aria-label=${`${kind}: ${told(action)}`}
+                    aria-label=${`${kind}: ${translate(action)}`}
                     checked=${granted.has(scope)}
                     disabled=${isReadOnly}
                   />

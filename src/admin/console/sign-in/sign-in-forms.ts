@@ -4,7 +4,7 @@ import type { VNode } from 'preact';
 import { KeyturnError } from '../../../errors.ts';
 import { setRetryAfter } from '../../../http/error-answer.ts';
 import type { IdentityProvider } from '../../../identity-providers/identity-provider.ts';
-import { rich, t, told } from '../languages/translate.ts';
+import { rich, t, translate } from '../languages/translate.ts';
 import { hiddenFields, textField } from '../parts/forms.ts';
 import { notice } from '../parts/notices.ts';
 import { renderDocument, returnPathOf } from '../render-document.ts';
@@ -242,7 +242,7 @@ export function refused(ctx: Context, error: unknown): Refusal {
   setRetryAfter(ctx, error);
   const isAway = error instanceof KeyturnError && error.code === 'identity_provider_unavailable';
   if (error instanceof KeyturnError && (shown.includes(error.status) || isAway)) {
-    return { status: error.status, problem: told(error.message) };
+    return { status: error.status, problem: translate(error.message) };
   }
   throw error;
 }

@@ -2,7 +2,7 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { otherScopes, toPermissions, toScope } from '../../../../access-keys/access-key.ts';
 import { shellQuote } from '../../../../text/quote-text.ts';
-import { rich, t, told } from '../../languages/translate.ts';
+import { rich, t, translate } from '../../languages/translate.ts';
 import type { Reply, ShownAccessKey, Visit } from '../../page.ts';
 import { noteFields, readNoteForm, toNoteForm } from '../../parts/detail-fields.ts';
 import { detourButton } from '../../parts/detour.ts';
@@ -216,7 +216,7 @@ function permissionsInWords({ permissions, scope }: ShownAccessKey): VNode {
   const others = scope.split(' ').filter(Boolean);
   if (kinds.length + others.length === 0) return html`<span class="muted">${t('none')}</span>`;
   return html`<ul>
-    ${kinds.map(([kind, actions]) => html`<li><strong class="strong">${kind}</strong> ${actions.map(told).join(', ')}</li>`)}
+    ${kinds.map(([kind, actions]) => html`<li><strong class="strong">${kind}</strong> ${actions.map(translate).join(', ')}</li>`)}
     ${others.map((name) => html`<li><code>${name}</code></li>`)}
   </ul>`;
 }

@@ -102,7 +102,7 @@ export const identityProviderPages: readonly Page[] = [
         title: t('Delete {name}?', { name: provider.name }),
         section,
         body: html`<ul class="bullets">
-          <li>${t('Nobody can sign in there any more, and everyone who did is signed out now.')}</li>
+          <li>${t('People can no longer sign in there. Those who did are signed out now.')}</li>
           <li>${t('Their contacts, permissions and operator tokens stay.')}</li>
         </ul>`,
         button: t('Delete'),
@@ -208,7 +208,7 @@ function fields(entries: Entries, provider: ShownProvider | undefined): VNode {
       ...entry(entries, 'grants'),
       label: t('Permissions'),
       hint: t(
-        'One value of the claim per line, such as admins = all, or auditors = integrations:view, audit:view. * stands for everyone. Whoever gets none cannot sign in.',
+        'One value of the claim per line, such as admins = all, or auditors = integrations:view, audit:view. * stands for everyone. People without any cannot sign in.',
       ),
     })}
     ${textField({ ...entry(entries, 'acr_values'), label: t('Authentication contexts for a renewed proof'), hint: t('Values of acr, separated by spaces. Leave this empty for any.') })}

@@ -1,6 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import { msg, rich, t, told } from '../../languages/translate.ts';
+import { msg, rich, t, translate } from '../../languages/translate.ts';
 import type { Listed, Page, ShownWebhook, ShownWebhookDelivery, Visit } from '../../page.ts';
 import {
   badge,
@@ -32,7 +32,7 @@ export const webhookPages: readonly Page[] = [
         section,
         body: html`${pageHeading({
           title: t('Webhooks'),
-          lead: t('Programs that are told over HTTP what happens, such as the end of a grace period.'),
+          lead: t('Programs that receive notices over HTTP, such as the end of a grace period.'),
           actions:
             visit.can('api_key:manage') &&
             html`<a class="button primary" href="/console/webhooks/new">${t('New webhook')}</a>`,
@@ -90,7 +90,7 @@ function list(visit: Visit, body: Listed<ShownWebhook>): VNode {
 /** Returns the name of a kind of notices, such as `Grace period began`. */
 export function nameOfKind(kind: string): string {
   const words = kind.replaceAll('_', ' ');
-  return told(`${words.charAt(0).toUpperCase()}${words.slice(1)}`);
+  return translate(`${words.charAt(0).toUpperCase()}${words.slice(1)}`);
 }
 
 const disabledTexts = {

@@ -13,8 +13,14 @@ import { setPageHeaders } from './page-headers.ts';
 import { seeOther } from './post-redirect-get.ts';
 import { serveAsset } from './render-document.ts';
 import { type Proving, servePage } from './serve-page.ts';
-import { requireOwnPage, requireSession } from './sign-in/session.ts';
-import { createPageCheck, enterSite, type Site } from './site.ts';
+import {
+  clearSessionCookie,
+  forgetSession,
+  readSessionCookie,
+  requireOwnPage,
+  requireSession,
+} from './sign-in/session.ts';
+import { createPageCheck, enterSite, type Site, siteOf } from './site.ts';
 
 /** A site with its pages, and its way to sign in. */
 export type SiteParts = Pick<Site, 'name' | 'cookie'> & {
@@ -46,6 +52,7 @@ export function serveSite(
   const assets = new Router({ prefix: '/console', sensitive: true, strict: true });
   assets.get('/assets/:name', serveAsset);
   open.post('/language', chooseLanguage);
+  open.post('/sign-out', signOut(core));
   signIn.addRoutes(open);
   const prepare: Middleware = async (ctx, next) => {
     await signIn.prepare?.(ctx);
@@ -77,6 +84,17 @@ export function serveSite(
       return seeOther(ctx, '/console/');
     }
     await (enterSite(ctx, site) ? serve(ctx, async () => undefined) : next());
+  };
+}
+
+function signOut({ database }: Core) {
+  return async (ctx: Context): Promise<void> => {
+    const cookie = readSessionCookie(ctx);
+    if (cookie !== undefined) await forgetSession(database, siteOf(ctx).name, cookie);
+    clearSessionCookie(ctx);
+    // Also clear the pages that the browser has cached (W3C Clear Site Data).
+    ctx.set('Clear-Site-Data', '"cache"');
+    seeOther(ctx, '/console/sign-in');
   };
 }
 

@@ -13,15 +13,8 @@ import { readForm, seeOther } from '../console/post-redirect-get.ts';
 import { renderDocument, returnPathOf } from '../console/render-document.ts';
 import type { SiteParts } from '../console/serve-site.ts';
 import { findLink, signIn } from '../console/sign-in/prove.ts';
-import {
-  clearSessionCookie,
-  forgetSession,
-  readSessionCookie,
-  type Session,
-  setSessionCookie,
-  visitorOf,
-} from '../console/sign-in/session.ts';
-import { confirmForm, organizationForm, providerForm, refused } from '../console/sign-in/sign-in-forms.ts';
+import { type Session, setSessionCookie, visitorOf } from '../console/sign-in/session.ts';
+import { confirmForm, organizationForm, ownPath, providerForm, refused } from '../console/sign-in/sign-in-forms.ts';
 import { singleSignOn } from '../console/sign-in/single-sign-on.ts';
 import { lookOf, showLook, siteOf } from '../console/site.ts';
 import { createAttemptLimit } from '../operator-auth.ts';
@@ -73,14 +66,6 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
     seeOther(ctx, '/console/');
   }
 
-  async function signOut(ctx: Context): Promise<void> {
-    const cookie = readSessionCookie(ctx);
-    if (cookie !== undefined) await forgetSession(core.database, siteOf(ctx).name, cookie);
-    clearSessionCookie(ctx);
-    ctx.set('Clear-Site-Data', '"cache"');
-    seeOther(ctx, '/console/sign-in');
-  }
-
   /** Explains how to prove one's identity. A submitted form is kept, and sent again afterwards. */
   async function askProof(ctx: Context, form: URLSearchParams): Promise<void> {
     const { operator, returnUrl, provider } = ctx.state['session'] as Session;
@@ -111,16 +96,13 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
     addRoutes(router: Router): void {
       router.get('/sign-in', showLink);
       router.post('/sign-in', openLink);
-      router.post('/sign-out', signOut);
       sso.addRoutes(router);
     },
     addClosedRoutes(router: Router): void {
       sso.addClosedRoutes(router);
       router.post('/prove', async (ctx) => {
         const form = await readForm(ctx.req);
-        const next = form.get('next') ?? '';
-        const isOwn = /^\/console\/[\w~%./?=&:+-]*$/.test(next) && !next.startsWith('/console/sign-');
-        seeOther(ctx, isOwn ? next : '/console/');
+        seeOther(ctx, ownPath(form.get('next')));
       });
     },
     async keepForm(ctx: Context): Promise<void> {

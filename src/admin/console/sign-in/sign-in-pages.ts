@@ -4,16 +4,8 @@ import type { Core } from '../../../core.ts';
 import { createAttemptLimit } from '../../operator-auth.ts';
 import { t } from '../languages/translate.ts';
 import { readForm, seeOther } from '../post-redirect-get.ts';
-import { siteOf } from '../site.ts';
 import { proveAgain, signIn } from './prove.ts';
-import {
-  clearSessionCookie,
-  forgetSession,
-  readSessionCookie,
-  type Session,
-  setSessionCookie,
-  visitorOf,
-} from './session.ts';
+import { type Session, setSessionCookie, visitorOf } from './session.ts';
 import { continueForm, ownPath, proofForm, type Refusal, refused, show, signInForm } from './sign-in-forms.ts';
 import { singleSignOn } from './single-sign-on.ts';
 
@@ -24,8 +16,8 @@ const perMinute = 10;
 const maxKept = 80 * 1024;
 
 /**
- * Creates the handlers for signing in with an operator token, a link or an identity provider, renewing the proof of
- * identity, and signing out.
+ * Creates the handlers for signing in with an operator token, a link or an identity provider, and for renewing the proof
+ * of identity.
  * @param urlOf returns the URL, without a path, at which the browser reaches the site.
  */
 export function signInPages(
@@ -98,15 +90,6 @@ export function signInPages(
     show(ctx, { title: t('Signed in'), operator: undefined, body, status: undefined });
   }
 
-  async function signOut(ctx: Context): Promise<void> {
-    const cookie = readSessionCookie(ctx);
-    if (cookie !== undefined) await forgetSession(core.database, siteOf(ctx).name, cookie);
-    clearSessionCookie(ctx);
-    // Also clear the pages that the browser has cached (W3C Clear Site Data).
-    ctx.set('Clear-Site-Data', '"cache"');
-    seeOther(ctx, '/console/sign-in');
-  }
-
   const sso = singleSignOn(core, {
     urlOf,
     visitorOf: (ctx) => visitorOf(ctx, addressOf),
@@ -126,7 +109,6 @@ export function signInPages(
         await showSignIn(ctx, { next: searchParams.get('next'), code: searchParams.get('code') ?? undefined });
       });
       router.post('/sign-in', handleSignIn);
-      router.post('/sign-out', signOut);
       sso.addRoutes(router);
     },
 

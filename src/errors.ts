@@ -59,6 +59,15 @@ export class InvalidInput extends KeyturnError {
 }
 
 /**
+ * Returns the error for one invalid field.
+ * @param path of the field in the request, such as `grants.0.value`.
+ * @param message what is wrong with it, without a full stop.
+ */
+export function invalidField(path: string, message: string): InvalidInput {
+  return new InvalidInput(`${path}: ${message}.`, [{ path, message }]);
+}
+
+/**
  * A token request names a scope or a resource that its client cannot get. The answer does not say which rule decided,
  * but the operator may know.
  */

@@ -1,4 +1,4 @@
-import { InvalidInput } from '../errors.ts';
+import { invalidField } from '../errors.ts';
 import { type AccessKey, otherScopes, toPermissions } from './access-key.ts';
 
 /** Where an access key is accepted: alone or with a client, from which networks, and how often. */
@@ -31,18 +31,14 @@ export function requireConsistent(
   { standaloneKeys }: { standaloneKeys: boolean },
 ): void {
   if (key.standalone && !wasStandalone && !standaloneKeys) {
-    throw invalid('standalone', 'this deployment accepts no stand-alone keys; set KEYTURN_STANDALONE_KEYS=on');
+    throw invalidField('standalone', 'this deployment accepts no stand-alone keys; set KEYTURN_STANDALONE_KEYS=on');
   }
   if (key.standalone && key.clients !== null) {
-    throw invalid('standalone', 'a key that is limited to clients cannot stand alone');
+    throw invalidField('standalone', 'a key that is limited to clients cannot stand alone');
   }
   if (key.requestsPerMinute !== null && !key.standalone) {
-    throw invalid('requests_per_minute', 'only a stand-alone key can have this limit');
+    throw invalidField('requests_per_minute', 'only a stand-alone key can have this limit');
   }
-}
-
-function invalid(path: string, message: string): InvalidInput {
-  return new InvalidInput(`${path}: ${message}.`, [{ path, message }]);
 }
 
 /** Returns whether a change can end uses of a key: fewer clients, other networks, not alone any more, or an earlier end. */

@@ -17,7 +17,7 @@ import { requireOffered } from '../clients/offered-scopes.ts';
 import { requireContact } from '../contacts/manage-contacts.ts';
 import { holdForContact } from '../contacts/move-contact.ts';
 import type { Secret } from '../credentials/secret.ts';
-import { Conflict, InvalidInput, NotFound, requireRevision } from '../errors.ts';
+import { Conflict, InvalidInput, invalidField, NotFound, requireRevision } from '../errors.ts';
 import { addSecret } from '../secrets/manage-secrets.ts';
 import { recordChange, recordNarrowed } from '../storage/change.ts';
 import { type Transaction, unlessTaken } from '../storage/database.ts';
@@ -150,7 +150,7 @@ export async function saveKey(
 function requireFuture(end: Date | null | undefined, { clock }: ManageDeps): void {
   if (end && end.getTime() <= clock()) {
     const message = 'must be in the future; to stop a key now, disable it';
-    throw new InvalidInput(`expires_at: ${message}.`, [{ path: 'expires_at', message }]);
+    throw invalidField('expires_at', message);
   }
 }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { InvalidInput } from '../errors.ts';
+import { invalidField } from '../errors.ts';
 import { textProblem } from '../text/read-text.ts';
 
 /** The scopes that a resource server names itself, beside the generated ones of its kinds of information. */
@@ -118,7 +118,7 @@ export function requireDeclarable(scopes: readonly GivenScope[], information: re
   const problem = scopesProblem(scopes, information);
   if (!problem) return;
   const path = `scopes.${problem.index}.${problem.member}`;
-  throw new InvalidInput(`${path}: ${problem.message}.`, [{ path, message: problem.message }]);
+  throw invalidField(path, problem.message);
 }
 
 /** Returns the kind of information and the action of a generated scope, or undefined for another scope. */

@@ -1,4 +1,4 @@
-import { Conflict, InvalidInput } from '../errors.ts';
+import { Conflict, type InvalidInput, invalidField } from '../errors.ts';
 import type { Row, Transaction } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
 import {
@@ -48,7 +48,7 @@ export async function holdOrganizations(transaction: Transaction, ids: readonly 
 
 export function organizationNotFound(): InvalidInput {
   const message = 'organization not found';
-  return new InvalidInput(`organization_id: ${message}.`, [{ path: 'organization_id', message }]);
+  return invalidField('organization_id', message);
 }
 
 /**

@@ -3,7 +3,7 @@ import { type AuditEvent, appendAuditEvent } from '../audit/audit-log.ts';
 import { holdOrganizations } from '../clients/hold-organizations.ts';
 import type { Grantor } from '../contacts/grantor.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
-import { Forbidden, InvalidInput, NotFound, requireRevision } from '../errors.ts';
+import { Forbidden, invalidField, NotFound, requireRevision } from '../errors.ts';
 import type { Clock } from '../process/clock.ts';
 import { deleteSessionsOfProvider } from '../sessions/session-store.ts';
 import type { Transaction } from '../storage/database.ts';
@@ -110,7 +110,7 @@ async function checkProvider(transaction: Transaction, grantor: Grantor, provide
   const others = grants.flatMap((grant) => grant.organizationId ?? []).filter((id) => id !== organizationId);
   if (others.length > 0 && organizationId !== deploymentOrganization) {
     const message = 'only a provider of the deployment can give permissions in another organization';
-    throw new InvalidInput(`grants: ${message}.`, [{ path: 'grants', message }]);
+    throw invalidField('grants', message);
   }
   const held = await holdOrganizations(transaction, [organizationId, ...others]);
   for (const id of [organizationId, ...others]) held(id);

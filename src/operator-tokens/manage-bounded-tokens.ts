@@ -6,7 +6,7 @@ import { type Grantor, requireUnbounded } from '../contacts/grantor.ts';
 import { requireContact } from '../contacts/manage-contacts.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { issueSecret } from '../credentials/secret.ts';
-import { Forbidden, InvalidInput, NotFound } from '../errors.ts';
+import { Forbidden, invalidField, NotFound } from '../errors.ts';
 import type { Clock } from '../process/clock.ts';
 import type { Transaction } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
@@ -56,11 +56,11 @@ export async function issueBoundedToken(
   const permissions = input.permissions ?? contact.permissions.filter((each) => grantor.permissions.includes(each));
   requireHeld(grantor, permissions);
   const beyond = permissions.filter((permission) => !contact.permissions.includes(permission));
-  if (beyond.length > 0) throw invalid('permissions', `the contact does not have ${beyond.join(', ')}`);
+  if (beyond.length > 0) throw invalidField('permissions', `the contact does not have ${beyond.join(', ')}`);
   const organizationId = input.organizationId ?? null;
   if (organizationId !== null) {
     if (contact.organizationId !== deploymentOrganization && contact.organizationId !== organizationId) {
-      throw invalid('organization_id', 'the contact belongs to another organization');
+      throw invalidField('organization_id', 'the contact belongs to another organization');
     }
     (await holdOrganizations(transaction, [organizationId]))(organizationId);
   }
@@ -86,9 +86,9 @@ export async function issueBoundedToken(
 function endOf({ config }: Deps, asked: Date | null | undefined, at: Date): Date | null {
   const days = config.operatorTokenDays;
   if (asked === undefined) return new Date(at.getTime() + Math.min(days || defaultDays, defaultDays) * dayMs);
-  if (asked !== null && asked <= at) throw invalid('expires_at', 'must be in the future');
+  if (asked !== null && asked <= at) throw invalidField('expires_at', 'must be in the future');
   if (days > 0 && (asked === null || asked.getTime() > at.getTime() + days * dayMs)) {
-    throw invalid('expires_at', `must be within ${days} days (KEYTURN_OPERATOR_TOKEN_DAYS)`);
+    throw invalidField('expires_at', `must be within ${days} days (KEYTURN_OPERATOR_TOKEN_DAYS)`);
   }
   return asked;
 }
@@ -165,10 +165,6 @@ function requireHeld(grantor: Grantor, permissions: readonly Permission[]): void
   if (lacking.length > 0) {
     throw new Forbidden(`You need every permission of the token. You do not have: ${lacking.join(', ')}.`);
   }
-}
-
-function invalid(path: string, message: string): InvalidInput {
-  return new InvalidInput(`${path}: ${message}.`, [{ path, message }]);
 }
 
 async function audit(

@@ -1,5 +1,5 @@
 import { type Actor, appendAuditEvent, type CommitChange } from '../audit/audit-log.ts';
-import { Conflict, InvalidInput } from '../errors.ts';
+import { Conflict, type InvalidInput, invalidField } from '../errors.ts';
 import type { SecretDeps } from '../secrets/manage-secrets.ts';
 import { type OwnerRef, type SecretOwner, saveSecretEnd } from '../secrets/secret-store.ts';
 import { recordChange } from '../storage/change.ts';
@@ -87,7 +87,7 @@ export async function extendRegeneration(
 }
 
 function invalidEnd(message: string): InvalidInput {
-  return new InvalidInput(`retires_at: ${message}.`, [{ path: 'retires_at', message }]);
+  return invalidField('retires_at', message);
 }
 
 /**

@@ -3,7 +3,7 @@ import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { type Client, isSecretMethod } from '../clients/client.ts';
 import { lockClient, lockClientById } from '../clients/client-store.ts';
 import { type ClientJwks, readVerificationKey, requireUsableJwks } from '../clients/verification-key.ts';
-import { Conflict, InvalidInput, NotFound, requireRevision } from '../errors.ts';
+import { Conflict, InvalidInput, invalidField, NotFound, requireRevision } from '../errors.ts';
 import type { Transaction } from '../storage/database.ts';
 import type { Condition, PresetName, Trust, TrustKeys } from './trust.ts';
 import { isOfSpiffe } from './trust.ts';
@@ -143,36 +143,35 @@ function keysOf({ jwks, jwksUri, inCluster, ca }: GivenTrust, before: TrustKeys 
 /** @throws {InvalidInput} if others could meet the conditions, or the keys of the issuer cannot be found. */
 function requireSafe(trust: Trust, { clusterUrl }: TrustDeps): void {
   const { issuer, keys, conditions } = trust;
-  if (issuer === '') throw invalid('issuer', 'required: the `iss` of its tokens');
-  if (!presets[trust.preset].isIssuer(issuer)) throw invalid('issuer', `is not one of the preset ${trust.preset}`);
+  if (issuer === '') throw invalidField('issuer', 'required: the `iss` of its tokens');
+  if (!presets[trust.preset].isIssuer(issuer)) throw invalidField('issuer', `is not one of the preset ${trust.preset}`);
   if (!isOfSpiffe(trust) && !isPlainUrl(issuer))
-    throw invalid('issuer', 'must be an https URL without query and fragment');
-  if (keys.jwksUri !== null && !isPlainUrl(keys.jwksUri)) throw invalid('jwks_uri', 'must be an https URL');
+    throw invalidField('issuer', 'must be an https URL without query and fragment');
+  if (keys.jwksUri !== null && !isPlainUrl(keys.jwksUri)) throw invalidField('jwks_uri', 'must be an https URL');
   if (isOfSpiffe(trust) && keys.source === 'discovery') {
-    throw invalid('jwks_uri', 'required for a SPIFFE trust domain: the bundle endpoint, or `jwks` with the bundle');
+    throw invalidField(
+      'jwks_uri',
+      'required for a SPIFFE trust domain: the bundle endpoint, or `jwks` with the bundle',
+    );
   }
   if (keys.source === 'in_cluster' && clusterUrl === undefined) {
-    throw invalid('in_cluster', 'this deployment names no cluster; set KEYTURN_CLUSTER_URL');
+    throw invalidField('in_cluster', 'this deployment names no cluster; set KEYTURN_CLUSTER_URL');
   }
   if (keys.jwks) requireUsableJwks(keys.jwks, (jwk) => readVerificationKey(withoutSpiffeUse(jwk), trustAlgorithms));
   if (keys.ca !== null && !keys.ca.includes('-----BEGIN CERTIFICATE-----'))
-    throw invalid('ca', 'must be certificates in PEM');
+    throw invalidField('ca', 'must be certificates in PEM');
   for (const [index, { prefix }] of conditions.entries()) {
     if (prefix !== undefined && /^[/:]*$/.test(prefix))
-      throw invalid(`conditions.${index}.prefix`, 'must not be empty');
+      throw invalidField(`conditions.${index}.prefix`, 'must not be empty');
   }
   const lack = presetFor(trust).lacks(conditions, issuer);
-  if (lack !== undefined) throw invalid('conditions', lack);
+  if (lack !== undefined) throw invalidField('conditions', lack);
 }
 
 function isPlainUrl(text: string): boolean {
   if (text.length > 2_000 || !URL.canParse(text) || /[\s?#]/.test(text)) return false;
   const { protocol, username, password } = new URL(text);
   return protocol === 'https:' && !username && !password;
-}
-
-function invalid(path: string, message: string): InvalidInput {
-  return new InvalidInput(`${path}: ${message}.`, [{ path, message }]);
 }
 
 async function audit(

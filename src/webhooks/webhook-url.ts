@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { InvalidInput } from '../errors.ts';
+import { invalidField } from '../errors.ts';
 import { createRangeCheck } from '../http/client-address.ts';
 import { isPublicAddress } from '../http/public-address.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
@@ -41,5 +41,5 @@ export function requireWebhookUrl(url: string, isAllowed: (address: string) => b
     (isIP(host) === 0 || isAllowed(host));
   if (isUsable) return;
   const message = 'must be an https URL with a public address';
-  throw new InvalidInput(`url: ${message}.`, [{ path: 'url', message }]);
+  throw invalidField('url', message);
 }

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { appendAuditEvent } from '../../audit/audit-log.ts';
 import { findContact } from '../../contacts/contact-store.ts';
 import type { Core } from '../../core.ts';
-import { InvalidInput, NotFound } from '../../errors.ts';
+import { invalidField, NotFound } from '../../errors.ts';
 import { type NoticeKind, noticeKinds } from '../../notices/notice.ts';
 import { kindNames } from '../../notices/notice-kinds-text.ts';
 import { findEnabledKinds, findSwitches, type SwitchScope, saveSwitches } from '../../notices/switches.ts';
@@ -86,7 +86,7 @@ export function noticeSettingsEndpoints(core: Core): Endpoint[] {
           );
           if (fixed) {
             const message = 'cannot be switched off, because it tells of changes to who has access';
-            throw new InvalidInput(`kinds.${fixed}: ${message}.`, [{ path: `kinds.${fixed}`, message }]);
+            throw invalidField(`kinds.${fixed}`, message);
           }
           const before = await findSwitches(transaction, scope);
           await saveSwitches(transaction, scope, changes);

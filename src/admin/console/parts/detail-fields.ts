@@ -2,7 +2,7 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { limits, tokenLifetimes } from '../../../clients/client-details.ts';
 import { claimLimits, readClaimText, writeClaimText } from '../../../clients/custom-claims.ts';
-import { InvalidInput } from '../../../errors.ts';
+import { invalidField } from '../../../errors.ts';
 import { t } from '../languages/translate.ts';
 import {
   type Listed,
@@ -201,7 +201,7 @@ export async function readDetailForm(visit: Visit): Promise<Record<string, unkno
 
 function defaultScopeOf(form: URLSearchParams): string {
   const scopes = (form.get('default_scope') ?? '').split(/[\s,]+/).filter(Boolean);
-  if (scopes.length === 0) throw wrong('default_scope', t('name at least one scope, or choose another option'));
+  if (scopes.length === 0) throw invalidField('default_scope', t('name at least one scope, or choose another option'));
   return scopes.join(' ');
 }
 
@@ -219,7 +219,7 @@ async function readOwner(visit: Visit): Promise<string | null | undefined> {
   const [owner, another] = found;
   if (!owner) {
     const similar = body.data.slice(0, 5).map(nameOf).join(', ');
-    throw wrong(
+    throw invalidField(
       'owner_contact_id',
       similar
         ? t('no contact has this name, e-mail address or external ID. Similar: {similar}', { similar })
@@ -227,7 +227,7 @@ async function readOwner(visit: Visit): Promise<string | null | undefined> {
     );
   }
   if (another)
-    throw wrong('owner_contact_id', t('several contacts match; enter the e-mail address or the external ID'));
+    throw invalidField('owner_contact_id', t('several contacts match; enter the e-mail address or the external ID'));
   return owner.id;
 }
 
@@ -236,7 +236,7 @@ function readMetadata(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw wrong('metadata', t('must be a JSON object such as {"crm_id": 4711}'));
+    throw invalidField('metadata', t('must be a JSON object such as {"crm_id": 4711}'));
   }
 }
 
@@ -258,11 +258,7 @@ export function linesOf<Value>(members: Readonly<Record<string, Value>>, write: 
 export function pairsOf(field: string, text: string): [string, string][] {
   return linesIn(text).map((line): [string, string] => {
     const at = line.indexOf('=');
-    if (at < 1) throw wrong(field, t('each line must be a name and a value, such as team=logistics'));
+    if (at < 1) throw invalidField(field, t('each line must be a name and a value, such as team=logistics'));
     return [line.slice(0, at).trim(), line.slice(at + 1)];
   });
-}
-
-function wrong(path: string, message: string): InvalidInput {
-  return new InvalidInput(`${path}: ${message}.`, [{ path, message }]);
 }

@@ -1,6 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import { InvalidInput } from '../../../errors.ts';
+import { invalidField } from '../../../errors.ts';
 import { nameTargets } from '../../../search/name-targets.ts';
 import { currentLanguage } from '../languages/language.ts';
 import { type Message, msg, t } from '../languages/translate.ts';
@@ -68,7 +68,7 @@ export async function requirePicked(
   kinds: readonly PickKind[],
 ): Promise<Picked> {
   const [picked, ...others] = await findPicked(visit, text, kinds);
-  const refuse = (message: string) => new InvalidInput(`${field}: ${message}.`, [{ path: field, message }]);
+  const refuse = (message: string) => invalidField(field, message);
   if (!picked) throw refuse(t('no {kinds} matches “{text}”', { kinds: nounsOf(kinds), text }));
   if (others.length > 0) {
     const shown = [picked, ...others].slice(0, 5).map(pickText).join(', ');

@@ -1,6 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import { InvalidInput, type KeyturnError } from '../../../../errors.ts';
+import { invalidField, type KeyturnError } from '../../../../errors.ts';
 import { readGrant, writeGrant } from '../../../../identity-providers/claim-grants.ts';
 import { t } from '../../languages/translate.ts';
 import { attempt, type Page, type Reply, type ShownProvider, type Visit } from '../../page.ts';
@@ -251,7 +251,7 @@ function readForm(form: URLSearchParams): Record<string, unknown> {
     const grant = readGrant(line);
     if (grant) return grant;
     const message = `“${line}” is not a value with permissions, such as admins = all`;
-    throw new InvalidInput(`grants: ${message}.`, [{ path: 'grants', message }]);
+    throw invalidField('grants', message);
   });
   return {
     name: textOf('name'),

@@ -2,6 +2,7 @@ import type { Queryable, Row } from './database.ts';
 import {
   findRarestWord,
   firstRows,
+  indexedIds,
   indexedRows,
   maxWalked,
   type Rows,
@@ -145,7 +146,7 @@ export async function countRows(
   const { matching = 0, is_cut: isCut = false } = walked ?? {};
   const word = isCut && matching < enoughMatches ? await findRarestWord(database, { ...page, search }) : undefined;
   if (word === undefined) return { count: Math.min(matching, maxCounted), hasMore: isCut || matching > maxCounted };
-  return await count(indexedRows(rows, bound, `$${parameters.push(word)}`));
+  return await count(indexedIds(rows, bound, `$${parameters.push(word)}`));
 }
 
 function listedRows(rows: Rows): string {

@@ -92,7 +92,12 @@ export function firstRows(rows: Rows, search: BoundSearch, most: number): string
  * @param word placeholder for this word.
  */
 export function indexedRows(rows: Rows, search: BoundSearch, word: string): string {
-  const { table, where, key, direction, isBeyond, limit } = rows;
+  return `SELECT a.* FROM (${indexedIds(rows, search, word)}) page JOIN ${rows.table} a USING (id)`;
+}
+
+/** Returns a query for the ids of `indexedRows`. Reading the rows too can make the planner scan the whole table. */
+export function indexedIds(rows: Rows, search: BoundSearch, word: string): string {
+  const { where, key, direction, isBeyond, limit } = rows;
   const { words, placeholder, exact } = search;
   const tail = `WHERE ${isBeyond('sort_key')} ORDER BY sort_key ${direction}, id ${direction} LIMIT ${limit}`;
   // OFFSET 0 keeps the planner from walking the whole table in list order instead of using the word index. The position
@@ -102,7 +107,7 @@ export function indexedRows(rows: Rows, search: BoundSearch, word: string): stri
   const exactly = exact && `SELECT id, ${key} FROM ${rowsOf(rows)} WHERE ${exact(placeholder)} AND ${where}`;
   const limited = `SELECT * FROM (${indexed}) i ${tail}`;
   const all = exactly ? `(${limited}) UNION ${exactly}` : limited;
-  return `SELECT a.* FROM (SELECT id FROM (${all}) f ${tail}) page JOIN ${table} a USING (id)`;
+  return `SELECT id FROM (${all}) f ${tail}`;
 }
 
 /**

@@ -84,9 +84,9 @@ async function walk(): Promise<void> {
   await step('the image contains the dependencies of the server and no development dependencies', async () => {
     const { stdout } = await run('docker', ['run', '--rm', '--entrypoint', 'ls', image, '.', 'node_modules']);
     const found = new Set(stdout.split(/\s+/));
-    const needed = ['dist', 'sql', 'LICENSE', 'package.json', 'sbom.cdx.json', ...dependencies('dependencies')];
+    const needed = ['dist', 'sql', 'LICENSE', 'package.json', 'sbom.cdx.json', ...directDependencies()];
     const missing = needed.filter((name) => !found.has(name));
-    const surplus = ['src', 'test', ...dependencies('devDependencies')].filter((name) => found.has(name));
+    const surplus = ['src', 'test', ...developmentDependencies()].filter((name) => found.has(name));
     expect(missing.length + surplus.length === 0, `missing: ${missing}; too much: ${surplus}`);
   });
   await step('everything starts, and the schema is migrated before the server starts', async () => {
@@ -355,11 +355,27 @@ function buildArgs(): string[] {
   });
 }
 
-/** Returns dependencies by their folder in node_modules: the name, or the scope of a scoped package. */
-function dependencies(kind: 'dependencies' | 'devDependencies'): string[] {
-  const described = JSON.parse(readFileSync('package.json', 'utf8')) as Record<typeof kind, Record<string, string>>;
-  const names = Object.keys(described[kind]);
-  return [...new Set(names.map((name) => name.split('/')[0] as string))];
+/** Folder of a package in node_modules: its name, or the scope of a scoped package. */
+const folderOf = (name: string) => name.split('/')[0] as string;
+
+/** Returns the folders of the packages that the server uses directly. */
+function directDependencies(): string[] {
+  const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8')) as { dependencies: object };
+  return [...new Set(Object.keys(dependencies).map(folderOf))];
+}
+
+/** Returns the folders of the packages for development that no dependency of the server needs, by the lock file. */
+function developmentDependencies(): string[] {
+  const { devDependencies } = JSON.parse(readFileSync('package.json', 'utf8')) as { devDependencies: object };
+  const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
+    packages: Record<string, { dev?: boolean }>;
+  };
+  const isShared = (name: string) => packages[`node_modules/${name}`]?.dev !== true;
+  const shared = new Set(directDependencies());
+  return Object.keys(devDependencies)
+    .filter((name) => !isShared(name))
+    .map(folderOf)
+    .filter((name) => !shared.has(name));
 }
 
 async function logs(): Promise<string> {

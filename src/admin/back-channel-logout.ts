@@ -31,7 +31,7 @@ export function serveBackChannelLogout(core: Core) {
     if (token === null) throw new KeyturnError('invalid_request', 400, 'logout_token: is required.');
     const loggedOut = await readLogoutToken(core.providers, provider, token);
     await core.change(async (transaction) => {
-      await deleteTokensOfPerson(transaction, { provider: provider.id, ...loggedOut });
+      await deleteTokensOfPerson(transaction, { provider: provider.id, ...loggedOut }, new Date(core.clock()));
       for (const target of await deleteSessionsOfPerson(transaction, { provider: provider.id, ...loggedOut })) {
         await appendAuditEvent(transaction, {
           at: new Date(core.clock()),

@@ -2,6 +2,7 @@ import type { UsageSource } from '../usage/usage-source.ts';
 
 /** Kinds of things that need attention, in the order in which they are listed within one urgency. */
 export const attentionKinds = [
+  'break_glass_used',
   'refused_credential',
   'grace_period_ending',
   'resource_server_disabled',
@@ -17,7 +18,7 @@ type AttentionKind = (typeof attentionKinds)[number];
 
 /**
  * `urgent`: requests fail now, or will within a day. `soon`: requests will fail on a known date, or failed in the last
- * week. `later`: nothing fails; it is only untidy.
+ * week. `later`: nothing fails; it is only untidy. The use of a break-glass operator token is `urgent` too.
  */
 export const urgencies = ['urgent', 'soon', 'later'] as const;
 export type Urgency = (typeof urgencies)[number];
@@ -44,12 +45,12 @@ export type AttentionItem = {
 };
 
 export type AttentionSubject = {
-  type: 'client' | 'access_key' | 'notice';
-  /** The Client ID, or the id of the access key or notice. */
+  type: 'client' | 'access_key' | 'notice' | 'operator_token';
+  /** The Client ID, or the id of the access key, notice or operator token. */
   id: string;
   name: string;
-  /** The contact of an access key. */
-  contact: { id: string; name: string } | null;
+  /** The contact of an access key or an operator token. Its id is null if it was deleted. */
+  contact: { id: string | null; name: string } | null;
 };
 
 export type Attention = {
@@ -75,6 +76,8 @@ export const unusedMs = 90 * dayMs;
 export const refusedMs = 7 * dayMs;
 /** Time for which a notice that could not be delivered needs attention. */
 export const parkedMs = 14 * dayMs;
+/** Time for which the use of a break-glass operator token needs attention. */
+export const brokenGlassMs = 7 * dayMs;
 /** Reasons for which a credential that has ended is rejected, as the index of usage_sources has them. */
 export const refusedAsEnded = `refused_as IN ('retired_secret', 'undone_secret', 'key_left_set')`;
 /** Selects the sources that were last rejected with an ended credential after $1, with the client or access key as owner. */

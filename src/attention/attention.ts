@@ -14,6 +14,7 @@ import {
   urgencies,
   urgentMs,
 } from './attention-item.ts';
+import { findBreakGlassUses } from './break-glass-uses.ts';
 import { findEndingCertificates } from './ending-certificates.ts';
 import {
   countExpiringKeys,
@@ -38,6 +39,7 @@ export async function findAttention(
 ): Promise<Attention> {
   const now = deps.clock();
   const found: Finding[] = [
+    await findBreakGlassUses(database, now, limit),
     await findRefused(database, now, limit),
     ...(await findGracePeriods(database, deps, limit)),
     ...(await findTroubledServers(database, now, limit)),

@@ -18,6 +18,8 @@ export function describeAttention({ kind, sourceCount, movedCount, requests, sub
       return 'The resource server is disabled, so its requests to check tokens are rejected.';
     case 'resource_server_silent':
       return 'The resource server has not checked a token for a week. It may be unreachable.';
+    case 'break_glass_used':
+      return 'This operator token for emergencies was used.';
     case 'notice_parked':
       return `The notice could not be delivered to ${parked?.receiver}: ${parked?.reason}`;
     case 'certificate_expiring':
@@ -45,6 +47,8 @@ export function nextStepOf({ kind, subject }: AttentionItem): string {
       return 'Enable the resource server.';
     case 'resource_server_silent':
       return 'Check that the API can reach Keyturn.';
+    case 'break_glass_used':
+      return 'Check what it was used for in the audit log, then acknowledge the use.';
     case 'notice_parked':
       return 'Correct the cause, then try again.';
     case 'certificate_expiring':

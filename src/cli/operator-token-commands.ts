@@ -104,18 +104,23 @@ export function addOperatorTokenCommands(group: Command): void {
         callAdmin<Issued>(admin, `POST ${one}/rotate`, request, (issued) => presentIssued(options, issued)),
       );
     });
-  addAct(
-    group,
-    { path: one, parameter: 'id', example, describe: async (_admin, id) => id },
-    {
-      name: 'revoke',
-      description: 'end an operator token at once',
-      method: 'DELETE',
-      question: (name) => `End the operator token ${name}? Programs that use it fail at once.`,
-      json: (id) => ({ id, revoked: true }),
-      text: (_, id) => `The operator token ${id} was ended.`,
-    },
-  );
+  const subject = { path: one, parameter: 'id', example, describe: async (_admin: unknown, id: string) => id } as const;
+  addAct(group, subject, {
+    name: 'acknowledge',
+    description: 'acknowledge the use of an operator token for emergencies, which then needs no attention',
+    method: 'POST',
+    below: '/acknowledge',
+    json: (id) => ({ id, acknowledged: true }),
+    text: (_, id) => `The use of the operator token ${id} was acknowledged.`,
+  });
+  addAct(group, subject, {
+    name: 'revoke',
+    description: 'end an operator token at once',
+    method: 'DELETE',
+    question: (name) => `End the operator token ${name}? Programs that use it fail at once.`,
+    json: (id) => ({ id, revoked: true }),
+    text: (_, id) => `The operator token ${id} was ended.`,
+  });
 }
 
 /** Returns the moment after a length of time, or null for `never`. */

@@ -16,6 +16,7 @@ type ShownItem = {
   urgency: 'urgent' | 'soon' | 'later';
   client_id: string | null;
   access_key_id: string | null;
+  operator_token_id: string | null;
   name: string;
   contact_name: string | null;
   at: string | null;
@@ -41,7 +42,8 @@ Examples:
   keyturn status --json | jq '.data[] | select(.urgency == "urgent")'
   keyturn status --limit 1 --json | jq '.counts'
 
-The exit code is 1 if something is urgent: requests fail now, or will within a day. Otherwise it is 0.`,
+The exit code is 1 if something is urgent: requests fail now, or will within a day, or an
+operator token for emergencies was used. Otherwise it is 0.`,
     )
     .action(async ({ json, limit }: OutputOptions & { limit: string }) => {
       const attention = await withAdmin((core) =>
@@ -67,7 +69,7 @@ function describeItem(item: ShownItem): string {
   const places = sources.map((source) => describeSource(source, ' '));
   if (total > sources.length) places.push(`${total - sources.length} more`);
   const lines = [
-    `${paint(colours[item.urgency], item.urgency.padEnd(6))}  ${plain(of)}  ${item.client_id ?? item.access_key_id}`,
+    `${paint(colours[item.urgency], item.urgency.padEnd(6))}  ${plain(of)}  ${item.client_id ?? item.access_key_id ?? item.operator_token_id ?? ''}`,
     `        ${item.message}${at ? ` (${at})` : ''}`,
     ...(places.length > 0 ? [`        ${plain(places.join(', '))}`] : []),
     `        → ${item.next_step}`,

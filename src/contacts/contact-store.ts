@@ -210,6 +210,8 @@ export async function deleteContact(transaction: Transaction, id: string, at: Da
     await recordChange(transaction, { kind: 'disabled_access_key', target, at });
   }
   await deleteOperatorToken(transaction, id, at);
+  const tokens = await transaction.query<{ id: string }>('SELECT id FROM bounded_tokens WHERE contact = $1', [id]);
+  for (const token of tokens) await recordChange(transaction, { kind: 'removed_bounded_token', target: token.id, at });
   await transaction.query('DELETE FROM contacts WHERE id = $1', [id]);
 }
 

@@ -96,8 +96,10 @@ async function endOperatorToken(
   // it.
   if (!found) return false;
   const { contact, bounded } = found;
-  const isEnded = bounded ? deleteBoundedToken(transaction, bounded) : deleteOperatorToken(transaction, contact.id, at);
-  if (!(await isEnded)) return false;
+  const isEnded = bounded
+    ? await deleteBoundedToken(transaction, bounded, at)
+    : await deleteOperatorToken(transaction, contact.id, at);
+  if (!isEnded) return false;
   await appendAuditEvent(transaction, {
     at,
     actor,

@@ -8,7 +8,7 @@ import { verifiersOf } from '../credentials/verifier.ts';
 import { createRangeCheck } from '../http/client-address.ts';
 import type { Clock } from '../process/clock.ts';
 import type { Queryable } from '../storage/database.ts';
-import { findPresentedToken, noteUseOf, type PresentedToken } from './bounded-token-store.ts';
+import { findPresentedToken, noteUseOf, type PresentedToken, recordBreakGlassUse } from './bounded-token-store.ts';
 
 type Deps = {
   database: Queryable;
@@ -58,14 +58,15 @@ async function noteUse(deps: Deps, token: PresentedToken, operator: Grantor, now
   if (lastUsedAt && now.getTime() - lastUsedAt.getTime() < usedEveryMs) return;
   const isFirst = await noteUseOf(deps.database, token.id, now, new Date(now.getTime() - usedEveryMs));
   if (!isFirst || !token.breakGlass) return;
-  await deps.change((transaction) =>
-    appendAuditEvent(transaction, {
+  await deps.change(async (transaction) => {
+    await recordBreakGlassUse(transaction, token, now);
+    await appendAuditEvent(transaction, {
       at: now,
       actor: operator,
       action: 'operator.break_glass_used',
       targetType: 'operator_token',
       target: token.contactId,
       after: { id: token.id, name: token.name, hint: token.hint },
-    }),
-  );
+    });
+  });
 }

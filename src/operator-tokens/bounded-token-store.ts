@@ -1,5 +1,6 @@
 import type { Permission } from '../contacts/contact.ts';
 import type { Verifier } from '../credentials/verifier.ts';
+import { recordChange, recordChanges } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import type { BoundedToken } from './bounded-token.ts';
 
@@ -96,8 +97,11 @@ export async function setEnd(transaction: Transaction, id: string, expiresAt: Da
   await transaction.query('UPDATE bounded_tokens SET expires_at = $2 WHERE id = $1', [id, expiresAt]);
 }
 
-export async function deleteBoundedToken(transaction: Transaction, id: string): Promise<boolean> {
-  return (await transaction.query('DELETE FROM bounded_tokens WHERE id = $1 RETURNING 1', [id])).length > 0;
+/** Deletes a token, and records that, so that it ends again if the database loses it. Returns whether there was one. */
+export async function deleteBoundedToken(transaction: Transaction, id: string, at: Date): Promise<boolean> {
+  const rows = await transaction.query('DELETE FROM bounded_tokens WHERE id = $1 RETURNING 1', [id]);
+  await recordChange(transaction, { kind: 'removed_bounded_token', target: id, at });
+  return rows.length > 0;
 }
 
 /** Records a use, unless one was recorded after `before`. Returns whether it was recorded. */
@@ -109,14 +113,45 @@ export async function noteUseOf(database: Queryable, id: string, at: Date, befor
   return rows.length > 0;
 }
 
+/** Records the use of a break-glass token, which needs attention until it is acknowledged. */
+export async function recordBreakGlassUse(transaction: Transaction, token: PresentedToken, at: Date): Promise<void> {
+  await transaction.query(
+    `INSERT INTO break_glass_uses (token, token_name, contact, contact_name, organization, used_at)
+     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (token) DO UPDATE SET used_at = $6`,
+    [token.id, token.name, token.contactId, token.contactName, token.contactOrganization, at],
+  );
+}
+
+export type BreakGlassUse = { token: string; name: string; contactId: string | null };
+
+/** Acknowledges the uses of a break-glass token until now. Returns undefined if it was never used. */
+export async function acknowledgeBreakGlassUse(
+  transaction: Transaction,
+  id: string,
+  at: Date,
+): Promise<BreakGlassUse | undefined> {
+  const [use] = await transaction.query<Row & BreakGlassUse>(
+    `UPDATE break_glass_uses SET acknowledged_at = $2 WHERE token = $1
+     RETURNING token, token_name AS name, contact AS "contactId"`,
+    [id, at],
+  );
+  return use;
+}
+
 /** Deletes the tokens of a person: all of them, or only those of one session at the identity provider. */
 export async function deleteTokensOfPerson(
   transaction: Transaction,
   { provider, subject, sid }: { provider: string; subject: string | undefined; sid: string | undefined },
+  at: Date,
 ): Promise<void> {
-  await transaction.query(
+  const removed = await transaction.query<{ id: string }>(
     `DELETE FROM bounded_tokens WHERE provider = $1 AND ($2::text IS NULL OR subject = $2) AND ($3::text IS NULL OR sid = $3)
-       AND ($2::text IS NOT NULL OR $3::text IS NOT NULL)`,
+       AND ($2::text IS NOT NULL OR $3::text IS NOT NULL) RETURNING id`,
     [provider, subject ?? null, sid ?? null],
+  );
+  await recordChanges(
+    transaction,
+    removed.map(({ id }) => ({ kind: 'removed_bounded_token' as const, target: id })),
+    at,
   );
 }

@@ -12,6 +12,7 @@ import type { Transaction } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
 import type { BoundedToken } from './bounded-token.ts';
 import {
+  acknowledgeBreakGlassUse,
   deleteBoundedToken,
   insertBoundedToken,
   lockBoundedToken,
@@ -148,8 +149,33 @@ export async function revokeBoundedToken(
 ): Promise<void> {
   const at = new Date(deps.clock());
   const token = await requireToken(transaction, grantor, id, at);
-  await deleteBoundedToken(transaction, id);
+  await deleteBoundedToken(transaction, id, at);
   await audit(transaction, grantor, at, 'revoke_bounded', token, { before: auditView(token) });
+}
+
+/**
+ * Acknowledges the use of a break-glass token, which then no longer needs attention until it is used again.
+ * @throws {Forbidden} for the token itself: somebody else has to see its use.
+ * @throws {NotFound} if it was never used.
+ */
+export async function acknowledgeUse(
+  transaction: Transaction,
+  deps: { clock: Clock },
+  grantor: Grantor,
+  id: string,
+): Promise<void> {
+  if (grantor.boundedToken === id) throw new Forbidden('An operator token cannot acknowledge its own use.');
+  const at = new Date(deps.clock());
+  const use = await acknowledgeBreakGlassUse(transaction, id, at);
+  if (!use) throw new NotFound('operator token');
+  await appendAuditEvent(transaction, {
+    at,
+    actor: grantor,
+    action: 'operator.break_glass_acknowledged',
+    targetType: 'operator_token',
+    target: use.contactId ?? id,
+    after: { id, name: use.name },
+  });
 }
 
 /** Finds a token of the operator, or of anyone if the operator may manage contacts. @throws {NotFound} */

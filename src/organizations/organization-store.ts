@@ -196,7 +196,10 @@ export async function deleteCopies(transaction: Transaction, id: string): Promis
   );
 }
 
-/** Something of an organization that is live: an enabled client, an enabled access key that has not expired, or an operator. */
+/**
+ * Something of an organization that is live: an enabled client, an enabled access key that has not expired, or a contact
+ * with an operator token, also one of the deployment whose token is limited to the organization.
+ */
 export type LiveThing = { kind: 'client' | 'access_key' | 'operator_token'; id: string; name: string };
 
 export async function findLive(transaction: Transaction, id: string, now: Date): Promise<LiveThing[]> {
@@ -206,7 +209,12 @@ export async function findLive(transaction: Transaction, id: string, now: Date):
      SELECT 'access_key', k.id::text, k.name FROM access_keys k JOIN contacts c ON c.id = k.contact
      WHERE c.organization = $1 AND k.enabled AND coalesce(k.expires_at, 'infinity') > $2
      UNION ALL
-     SELECT 'operator_token', c.id::text, c.name FROM contacts c JOIN operator_tokens t ON t.contact = c.id WHERE c.organization = $1`,
+     SELECT 'operator_token', id::text, name FROM (
+       SELECT c.id, c.name FROM contacts c JOIN operator_tokens t ON t.contact = c.id WHERE c.organization = $1
+       UNION
+       SELECT c.id, c.name FROM contacts c JOIN bounded_tokens b ON b.contact = c.id
+       WHERE (c.organization = $1 OR b.organization = $1) AND coalesce(b.expires_at, 'infinity') > $2
+     ) operators`,
     [id, now],
   );
 }

@@ -3,7 +3,7 @@ import type { Transaction } from './database.ts';
 /**
  * The kind of a change. `all_clients` concerns every client. Kinds that begin with `disabled_`, `enabled_` and `ended_`
  * do not concern caches: they say what a change of an owner did, so that it can be done again if the database loses it.
- * So do `undone_secret`, `removed_operator_token`, kinds that begin with `limited_`, whose target is JSON, and kinds that
+ * So do `undone_secret`, kinds that begin with `removed_`, kinds that begin with `limited_`, whose target is JSON, and kinds that
  * begin with `narrowed_`, whose target is an id followed by the removed permissions.
  */
 export type ChangeKind =
@@ -25,6 +25,7 @@ export type ChangeKind =
   | 'enabled_organization'
   | 'narrowed_contact'
   | 'removed_operator_token'
+  | 'removed_bounded_token'
   | 'token'
   | 'signing_keys'
   | 'revoked_signing_key'

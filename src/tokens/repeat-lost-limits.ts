@@ -8,6 +8,7 @@ import { saveCurrentKeys } from '../clients/manage-clients.ts';
 import { deleteOperatorToken, lockContact, saveContact } from '../contacts/contact-store.ts';
 import { currentOf } from '../credentials/secret.ts';
 import { Conflict } from '../errors.ts';
+import { deleteBoundedToken, lockBoundedToken } from '../operator-tokens/bounded-token-store.ts';
 import { undoRegeneration } from '../regeneration/end-regeneration.ts';
 import type { SecretDeps } from '../secrets/manage-secrets.ts';
 import { findSecrets, type OwnerRef, type SecretOwner } from '../secrets/secret-store.ts';
@@ -52,6 +53,7 @@ export async function repeatLostLimits(repeat: Repeat): Promise<{ counts: Repeat
   await count('limited_access_key', 'narrowed', (target) => limitAccessKey(repeat, target));
   await count('narrowed_contact', 'narrowed', (target) => narrowContact(repeat, target));
   await count('removed_operator_token', 'operator_tokens', (id) => removeOperatorToken(repeat, id));
+  await count('removed_bounded_token', 'operator_tokens', (id) => removeBoundedToken(repeat, id));
   return { counts, withdrawn };
 }
 
@@ -159,6 +161,16 @@ async function removeOperatorToken(repeat: Repeat, id: string): Promise<boolean>
   const contact = await lockContact(transaction, id);
   if (!contact || !(await deleteOperatorToken(transaction, id, at))) return false;
   await audit(repeat, 'operator_token.revoke', id, { hint: contact.operatorTokenHint }, {});
+  return true;
+}
+
+async function removeBoundedToken(repeat: Repeat, id: string): Promise<boolean> {
+  const { transaction, at } = repeat;
+  const token = await lockBoundedToken(transaction, id, at);
+  if (!token) return false;
+  await deleteBoundedToken(transaction, id, at);
+  const { name, hint } = token;
+  await audit(repeat, 'operator_token.revoke_bounded', token.contactId, { id, name, hint }, {});
   return true;
 }
 

@@ -210,6 +210,15 @@ test('an organization is deleted with its contacts and clients once nothing of i
   await post(`/access-keys/${key}/disable`, {}, 200);
   expect((await remove()).status).toBe(409);
   await here.adminFetch(`/contacts/${contact}/operator-token`, { method: 'DELETE' });
+  const keeper = await here.operator();
+  for (const limited of [
+    { contact_id: contact },
+    { contact_id: keeper.id, organization_id: organization, permissions: [] },
+  ]) {
+    const { id: token } = await post('/operator-tokens', { name: 'Pipeline', ...limited });
+    expect(await remove()).toMatchObject({ status: 409, json: { operators: [{ id: limited.contact_id }] } });
+    await here.adminFetch(`/operator-tokens/${token}`, { method: 'DELETE' });
+  }
   expect((await remove()).status).toBe(204);
   for (const path of [`/clients/${client.id}`, `/contacts/${contact}`, `/access-keys/${key}`]) {
     expect((await here.adminFetch(path)).status).toBe(404);

@@ -91,6 +91,12 @@ async function walkContact(): Promise<void> {
   await run('operator-tokens list');
   const { id: next } = await run(`operator-tokens rotate ${token} --overlap 0s`);
   await run(`operator-tokens revoke ${next} --yes`);
+  await askPostgres(
+    environment['DATABASE_URL'] ?? '',
+    `INSERT INTO break_glass_uses (token, token_name, contact_name, organization, used_at)
+     SELECT '${next}', 'Glass', 'Ann', id, now() FROM organizations LIMIT 1`,
+  );
+  await run(`operator-tokens acknowledge ${next}`);
   await run(`contacts show ${id}`);
   await run(`contacts update ${id} --name Bob`);
   await run(`contacts operator-token ${id}`);

@@ -168,14 +168,45 @@ test('each use of a break-glass token is recorded, counted, and shown on the hom
   const { id, token } = await server.operator();
   const { json } = await issue({ name: 'Glass', break_glass: true }, token);
   const cookie = await server.signIn(token);
-  expect((await server.look('/console/', cookie)).text).not.toContain('break-glass token');
+  expect((await server.look('/console/', cookie)).text).not.toContain('Glass');
   expect(await statusWith(json.operator_token)).toBe(200);
   expect(await eventsOf(id, 'operator.break_glass_used')).toEqual([
     expect.objectContaining({ actor: id, after: expect.objectContaining({ id: json.id, name: 'Glass' }) }),
   ]);
-  expect((await server.look('/console/', cookie)).text).toContain('The break-glass token “Glass”');
+  expect((await server.look('/console/', cookie)).text).toMatch(/Glass.*operator token of.*for emergencies was used/s);
   const metrics = await (await fetch(`${server.adminUrl}/metrics`)).text();
   expect(metrics).toMatch(/^keyturn_break_glass_uses_total [1-9]/m);
+});
+
+test('the use of a break-glass token needs attention until somebody else acknowledges it, or for a week', async () => {
+  const { id, token } = await server.operator();
+  const { json } = await issue({ name: 'Sealed', break_glass: true }, token);
+  const items = async (): Promise<object[]> =>
+    (await server.adminFetch('/attention')).json.data.filter(
+      (item: { operator_token_id: string }) => item.operator_token_id === json.id,
+    );
+  const acknowledge = async (by: string) =>
+    (await server.adminFetch(`/operator-tokens/${json.id}/acknowledge`, { method: 'POST', token: by })).status;
+  expect([await items(), await acknowledge(token)]).toEqual([[], 404]);
+  expect(await statusWith(json.operator_token)).toBe(200);
+  expect(await items()).toMatchObject([
+    { kind: 'break_glass_used', urgency: 'urgent', name: 'Sealed', contact_id: id },
+  ]);
+  expect(await acknowledge(json.operator_token)).toBe(403);
+  expect(await items()).toHaveLength(1);
+
+  const cookie = await server.signIn(token);
+  const path = `/console/operator-tokens/${json.id}/acknowledge`;
+  expect((await server.sendAndLook(path, {}, cookie)).text).toContain('Acknowledged.');
+  expect(await items()).toEqual([]);
+  expect(await eventsOf(id, 'operator.break_glass_acknowledged')).toHaveLength(1);
+
+  now += 61_000;
+  expect(await statusWith(json.operator_token)).toBe(200);
+  expect((await server.adminFetch(`/operator-tokens/${json.id}`, { method: 'DELETE' })).status).toBe(204);
+  expect(await items()).toHaveLength(1);
+  now += 7 * day;
+  expect(await items()).toEqual([]);
 });
 
 test('a token does not open the console', async () => {

@@ -242,6 +242,21 @@ test.each([
   expect(await lossEvent()).toMatchObject({ operator_tokens: 1 });
 });
 
+test('a named operator token that was revoked, or ended with its contact, ends again', async () => {
+  const [one, other] = [await server.operator(), await server.operator()];
+  const issue = (contact_id: string) => send('POST', '/operator-tokens', { name: 'Pipeline', contact_id });
+  const [revoked, orphan] = [await issue(one.id), await issue(other.id)];
+  await lose(async () => {
+    await send('DELETE', `/operator-tokens/${revoked.id}`);
+    await send('DELETE', `/contacts/${other.id}`);
+  });
+
+  for (const { operator_token: token } of [revoked, orphan]) {
+    expect((await server.adminFetch('/clients', { token })).status).toBe(401);
+  }
+  expect(await lossEvent()).toMatchObject({ operator_tokens: 3 });
+});
+
 test('an assertion that was used before a loss gets 503, and a later one is accepted', async () => {
   const key = await makeKey();
   const id = await createWith(registrationOf(key));

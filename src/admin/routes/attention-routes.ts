@@ -26,18 +26,26 @@ const itemSchema = z
   .strictObject({
     kind: kind.meta({
       description:
-        '`refused_credential`: an ended credential was used in the last 7 days; `grace_period_ending`: sources have not moved; `grace_period_complete`: all sources have moved; `resource_server_silent`: it checked tokens before, but not for 7 days; `notice_parked`: a notice could not be delivered to somebody; `certificate_expiring` and `access_key_expiring`: within 14 days; `unused_…`: for 90 days.',
+        '`break_glass_used`: an operator token for emergencies was used in the last 7 days, and the use was not acknowledged; `refused_credential`: an ended credential was used in the last 7 days; `grace_period_ending`: sources have not moved; `grace_period_complete`: all sources have moved; `resource_server_silent`: it checked tokens before, but not for 7 days; `notice_parked`: a notice could not be delivered to somebody; `certificate_expiring` and `access_key_expiring`: within 14 days; `unused_…`: for 90 days.',
     }),
     urgency: z.enum(urgencies).meta({
       description:
-        '`urgent`: requests fail now, or will within a day; `soon`: they will fail on a known date, or failed in the last week; `later`: nothing fails.',
+        '`urgent`: requests fail now, or will within a day, or an operator token for emergencies was used; `soon`: they will fail on a known date, or failed in the last week; `later`: nothing fails.',
     }),
     client_id: z.string().nullable().meta({ description: 'The Client ID. Null: it is not about a client.' }),
     access_key_id: z.uuid().nullable().meta({ description: 'The ID of the access key. Null: it is not about one.' }),
     notice_id: z.uuid().nullable().meta({ description: 'The ID of the notice. Null: it is not about one.' }),
-    name: z.string().meta({ description: 'The name of the client or access key, or of what the notice is about.' }),
-    contact_id: z.uuid().nullable().meta({ description: 'The ID of the contact of the access key. Null: a client.' }),
-    contact_name: z.string().nullable().meta({ description: 'The name of that contact. Null: a client.' }),
+    operator_token_id: z
+      .uuid()
+      .nullable()
+      .meta({ description: 'The ID of the operator token. Null: it is not about one.' }),
+    name: z.string().meta({
+      description: 'The name of the client, access key or operator token, or of what the notice is about.',
+    }),
+    contact_id: z.uuid().nullable().meta({
+      description: 'The ID of the contact of the access key or operator token. Null: it has none, or it was deleted.',
+    }),
+    contact_name: z.string().nullable().meta({ description: 'The name of that contact. Null: it has none.' }),
     regeneration_id: z.uuid().nullable().meta({ description: 'The ID of the rotation. Null: it is not about one.' }),
     at: nullableTimestamp(
       'When the grace period, certificate or key ends; when a request was last rejected; when the resource server was disabled; when it was last used. Null: never.',
@@ -126,6 +134,7 @@ function presentItem(item: AttentionItem): z.input<typeof itemSchema> {
     client_id: subject.type === 'client' ? subject.id : null,
     access_key_id: subject.type === 'access_key' ? subject.id : null,
     notice_id: subject.type === 'notice' ? subject.id : null,
+    operator_token_id: subject.type === 'operator_token' ? subject.id : null,
     name: subject.name,
     contact_id: subject.contact?.id ?? null,
     contact_name: subject.contact?.name ?? null,

@@ -5,6 +5,7 @@ import { InvalidInput } from '../../errors.ts';
 import type { BoundedToken } from '../../operator-tokens/bounded-token.ts';
 import { listBoundedTokens } from '../../operator-tokens/bounded-token-store.ts';
 import {
+  acknowledgeUse,
   issueBoundedToken,
   revokeBoundedToken,
   rotateBoundedToken,
@@ -138,6 +139,20 @@ export function boundedTokenEndpoints(core: Core): Endpoint[] {
             },
           };
         }),
+    }),
+    endpoint({
+      method: 'post',
+      path: '/operator-tokens/{id}/acknowledge',
+      operationId: 'acknowledgeOperatorTokenUse',
+      permission: 'contacts:manage',
+      reach: 'organization',
+      summary: 'Acknowledge the use of an operator token for emergencies, which then needs no attention',
+      params,
+      answers: { 204: null },
+      handle: async ({ operator, params: { id } }) => {
+        await core.change((transaction) => acknowledgeUse(transaction, core, operator, id));
+        return { status: 204 };
+      },
     }),
     endpoint({
       method: 'delete',

@@ -1,19 +1,10 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import { rich, t } from '../languages/translate.ts';
-import type {
-  Listed,
-  Page,
-  Reply,
-  ShownAttention,
-  ShownClient,
-  ShownEvent,
-  ShownOperatorToken,
-  Visit,
-} from '../page.ts';
+import { t } from '../languages/translate.ts';
+import type { Listed, Page, Reply, ShownAttention, ShownClient, ShownEvent, Visit } from '../page.ts';
 import { attentionList } from '../parts/attention-list.ts';
 import { clientPath } from '../parts/client-path.ts';
-import { badge, fromNow, pageHeading, permissionName } from '../parts/elements.ts';
+import { badge, pageHeading, permissionName } from '../parts/elements.ts';
 import { eventList } from '../parts/event-sentence.ts';
 import { notice } from '../parts/notices.ts';
 import { sectionsFor } from '../render-document.ts';
@@ -42,7 +33,7 @@ export const homePage: Page = {
     return {
       title: t('Home'),
       section: 'home',
-      body: html`${pageHeading({ title: t('Home') })} ${await brokenGlass(visit)} ${firstSteps(visit, attention.first_steps, first.body.data[0])}
+      body: html`${pageHeading({ title: t('Home') })} ${firstSteps(visit, attention.first_steps, first.body.data[0])}
         <section class="card" aria-labelledby="attention">
           <div class="card-head">
             <h2 id="attention">${t('What needs attention')}</h2>
@@ -54,23 +45,6 @@ export const homePage: Page = {
     };
   },
 };
-
-const alarmMs = 7 * 86_400_000;
-
-/** Says which break-glass tokens were used in the last seven days, to operators who can end them. */
-async function brokenGlass(visit: Visit): Promise<VNode | undefined> {
-  if (!visit.can('contacts:manage') || visit.site.name !== 'console') return undefined;
-  const { body } = await visit.call<{ data: ShownOperatorToken[] }>('GET /operator-tokens');
-  const used = body.data.filter(
-    (token) => token.break_glass && visit.now - Date.parse(token.last_used_at ?? '') < alarmMs,
-  );
-  if (used.length === 0) return undefined;
-  return notice(
-    'bad',
-    html`${used.map((token) => html`<p>${rich('The break-glass token “{name}” of {contact} was used {time}.', { name: token.name, contact: token.contact_name, time: fromNow(token.last_used_at ?? '', visit.now) })}</p>`)}
-      <p><a href="/console/operator-tokens">${t('Operator tokens')}</a></p>`,
-  );
-}
 
 function firstSection({ site, operator }: Visit): Reply {
   const [first] = sectionsFor(site, operator);

@@ -17,25 +17,33 @@ export function attentionList(visit: Visit, { data, counts }: ShownAttention): V
     id: 'needed',
     caption: t('What needs attention, the most urgent first'),
     columns: [{ label: t('Name') }, { label: t('Reason') }, { label: t('Time') }, { label: t('Next step') }],
-    rows: data.map((item) => [name(item), reason(item), when(visit, item), nextAct(visit, item)]),
+    rows: data.map((item) => [name(visit, item), reason(item), when(visit, item), nextAct(visit, item)]),
   })}
   ${more(data, counts)}`;
 }
 
 /** Returns the path of the page of the thing. */
-function pathOf({ client_id: clientId, access_key_id: keyId, notice_id: noticeId }: Item): string {
+function pathOf({ site }: Visit, item: Item): string {
+  const { client_id: clientId, access_key_id: keyId, notice_id: noticeId, operator_token_id: tokenId } = item;
+  if (tokenId !== null) return site.name === 'console' ? `/console/operator-tokens/${tokenId}` : '/console/contacts';
   if (noticeId !== null) return `/console/notices/${noticeId}`;
   return clientId === null ? `/console/access-keys/${keyId}` : clientPath(clientId);
 }
 
-function name(item: Item): VNode {
-  return html`<a class="strong" href=${pathOf(item)}>${item.name}</a>${
+function name(visit: Visit, item: Item): VNode {
+  if (item.operator_token_id !== null) return tokenName(item);
+  return html`<a class="strong" href=${pathOf(visit, item)}>${item.name}</a>${
     item.notice_id !== null
       ? html`<span class="under">${t('notice')}</span>`
       : item.contact_id === null
         ? html`<code class="under">${item.client_id}</code>`
         : html`<span class="under">${rich('access key of <a>{contactName}</a>', { contactName: item.contact_name, a: linkTo(`/console/contacts/${item.contact_id}`) })}</span>`
   }`;
+}
+
+function tokenName({ name, contact_id: id, contact_name: contact }: Item): VNode {
+  const of = { contactName: contact, a: id === null ? html`<span />` : linkTo(`/console/contacts/${id}`) };
+  return html`<span class="strong">${name}</span><span class="under">${rich('operator token of <a>{contactName}</a>', of)}</span>`;
 }
 
 const tones = { urgent: 'bad', soon: 'warn', later: 'plain' } as const;
@@ -59,6 +67,7 @@ const timeLabels: Record<Kind, Message> = {
   resource_server_disabled: msg('Disabled'),
   resource_server_silent: msg('Last request'),
   notice_parked: msg('Given up'),
+  break_glass_used: msg('Last used'),
   certificate_expiring: msg('Expires'),
   access_key_expiring: msg('Expires'),
   unused_client: msg('Last used'),
@@ -87,6 +96,7 @@ const acts: Record<Kind, { label: Message; below: (item: Item) => string; needs?
   resource_server_disabled: { label: msg('Enable'), below: () => '/enable', needs: 'integrations:edit', isPost: true },
   resource_server_silent: { label: msg('See its requests'), below: () => '?hours=720#use' },
   notice_parked: { label: msg('Open the notice'), below: () => '' },
+  break_glass_used: { label: msg('Acknowledge'), below: () => '/acknowledge', needs: 'contacts:manage', isPost: true },
   certificate_expiring: { label: msg('Replace certificate'), below: () => '/replace', needs: 'api_key:manage' },
   access_key_expiring: { label: msg('Change expiry'), below: () => '#field-expires_at', needs: 'integrations:edit' },
   unused_client: { label: msg('Disable…'), below: () => '/disable', needs: 'integrations:edit' },
@@ -98,8 +108,11 @@ function nextAct(visit: Visit, item: Item): VNode {
   const needed = item.regeneration_id === null ? needs : item.client_id ? 'api_key:manage' : 'integrations:edit';
   // Several rows can have the same act, so its name for screen readers contains the thing.
   const of = html`<span class="unseen">${` ${item.name}`}</span>`;
-  if (needed && !visit.can(needed)) return html`<a class="button" href=${pathOf(item)}>${t('Open')}${of}</a>`;
-  const path = `${pathOf(item)}${below(item)}`;
+  if (item.kind === 'break_glass_used' && (visit.site.name !== 'console' || !visit.can('contacts:manage'))) {
+    return html`<span class="muted">${translate(item.next_step)}</span>`;
+  }
+  if (needed && !visit.can(needed)) return html`<a class="button" href=${pathOf(visit, item)}>${t('Open')}${of}</a>`;
+  const path = `${pathOf(visit, item)}${below(item)}`;
   if (isPost) return postForm(path, html`<button>${t(label)}${of}</button>`, 'inline');
   return html`<a class="button" href=${path}>${t(label)}${of}</a>`;
 }
@@ -119,6 +132,9 @@ const plurals: Record<Kind, Message> = {
     '{count, plural, one {# more resource server is} other {# more resource servers are}} silent',
   ),
   notice_parked: msg('{count, plural, one {# more notice} other {# more notices}} could not be delivered'),
+  break_glass_used: msg(
+    '{count, plural, one {# more break-glass token was} other {# more break-glass tokens were}} used',
+  ),
   certificate_expiring: msg(
     '{count, plural, one {# more certificate expires} other {# more certificates expire}} within 14 days',
   ),

@@ -97,6 +97,7 @@ export const sentences: Readonly<Record<string, Message>> = {
   'secret.show_again': msg('{actor} was shown a secret again, of {target}'),
   'token.end_leaked': msg('{actor} revoked the leaked token {target}'),
   'operator.break_glass_used': msg('{actor} used a break-glass operator token of {target}'),
+  'operator.break_glass_acknowledged': msg('{actor} acknowledged the use of a break-glass operator token of {target}'),
   'operator_token.issue_bounded': msg('{actor} issued an operator token with a name for {target}'),
   'operator_token.revoke_bounded': msg('{actor} ended an operator token of {target}'),
   'operator_token.rotate_bounded': msg('{actor} rotated an operator token of {target}'),

@@ -104,6 +104,15 @@ export const boundedTokenPages: readonly Page[] = [
     params: ({ params: { id } }) => ({ id }),
     show: (_visit, issued) => made(issued),
   }),
+  {
+    method: 'post',
+    path: '/operator-tokens/:id/acknowledge',
+    permission: 'contacts:manage',
+    handle: async (visit) => {
+      await visit.call('POST /operator-tokens/{id}/acknowledge', of(visit));
+      return { seeOther: '/console/', done: 'use-acknowledged' };
+    },
+  },
   ...confirmedAct({
     path: '/operator-tokens/:id/revoke',
     confirm: async (visit) => ({

@@ -35,6 +35,7 @@ const table: Record<string, Permission> = {
   'get /contacts/{id}': 'integrations:view',
   'patch /contacts/{id}': 'contacts:manage',
   'delete /contacts/{id}': 'contacts:manage',
+  'post /operator-tokens/{id}/acknowledge': 'contacts:manage',
   'post /contacts/{id}/operator-token': 'contacts:manage',
   'delete /contacts/{id}/operator-token': 'contacts:manage',
   'get /contacts/{id}/sessions': 'contacts:manage',

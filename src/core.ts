@@ -21,7 +21,7 @@ import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { createReadiness, type Readiness } from './observability/readiness.ts';
 import type { Tracing } from './observability/tracing.ts';
 import { type Clock, createClockCheck, createDatabaseClock, type DatabaseClock } from './process/clock.ts';
-import { createStartSteps, type StartSteps } from './process/start-steps.ts';
+import { createStartSteps, embeddedLimitMs, type StartSteps } from './process/start-steps.ts';
 import { finishUnused } from './regeneration/end-regeneration.ts';
 import { countAwaitingFirstUse } from './secrets/hashed-secrets.ts';
 import { countOverlaps } from './secrets/secret-store.ts';
@@ -144,7 +144,9 @@ export async function openCore(
   opened.defer(metrics.close);
   try {
     const keyRing = createKeyRing(await readRootKey(config));
-    const measured = metrics.watchDatabase(await steps.run('the database and its schema', openDatabase(config, log)));
+    const limitMs = config.databaseUrl === undefined ? embeddedLimitMs : undefined;
+    const opening = steps.run('the database and its schema', openDatabase(config, log), limitMs);
+    const measured = metrics.watchDatabase(await opening);
     opened.defer(measured.close);
     const database = tracing?.watchDatabase(measured) ?? measured;
     const remote = config.redisUrl ? await steps.run('Redis', openRedis(config.redisUrl, log)) : undefined;

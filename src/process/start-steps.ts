@@ -6,23 +6,30 @@ export type StartSteps = {
   /**
    * Awaits one step. While it waits, logs what the step waits for, and afterwards how long a slow step took.
    * @param waitsFor the step in a few words, such as `the change feed`.
-   * @throws {KeyturnError} after a minute, so that a restart policy can act.
+   * @param limitMs time limit of the step, in milliseconds. The default is a minute.
+   * @throws {KeyturnError} after the limit, so that a restart policy can act.
    */
-  run<T>(waitsFor: string, work: Promise<T>): Promise<T>;
+  run<T>(waitsFor: string, work: Promise<T>, limitMs?: number): Promise<T>;
   /** Returns what the start waits for now. */
   waitsFor(): string[];
 };
 
 /** Interval at which a step that has not finished is logged. */
 const logEveryMs = 1_000;
-/** Time limit of a step, twice the time of a first migration of the embedded database on a slow machine. */
-const limitMs = 60_000;
+/** Time limit of a step that waits for another process. */
+const waitLimitMs = 60_000;
+
+/**
+ * Time limit of opening the embedded database. It waits for no other process, but migrates in this one: in 5 s at the
+ * first start, in minutes on a busy machine or with much data. Starting again would only repeat the work.
+ */
+export const embeddedLimitMs = 600_000;
 
 export function createStartSteps(log: Log): StartSteps {
   const running = new Set<string>();
   return {
     waitsFor: () => [...running],
-    async run(waitsFor, work) {
+    async run(waitsFor, work, limitMs = waitLimitMs) {
       const startedAt = performance.now();
       const elapsed = () => Math.round(performance.now() - startedAt);
       let timer: NodeJS.Timeout | undefined;

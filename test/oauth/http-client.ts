@@ -88,7 +88,10 @@ export function rawBasic(text: string): string {
   return `Basic ${Buffer.from(text, 'utf8').toString('base64')}`;
 }
 
-/** Sends bytes unchanged and reads until the server closes the connection or is silent for `silenceMs`. */
+/**
+ * Sends bytes unchanged and reads until the server closes the connection, or until it is silent for `silenceMs` after
+ * the beginning of an answer. A busy machine may take long to begin one.
+ */
 export async function sendRaw(
   url: string,
   bytes: string | Buffer,
@@ -98,9 +101,12 @@ export async function sendRaw(
   const socket = connect(Number(port), hostname);
   const chunks: Buffer[] = [];
   let closed = false;
-  socket.on('data', (chunk) => chunks.push(chunk));
+  socket.on('data', (chunk) => {
+    chunks.push(chunk);
+    socket.setTimeout(silenceMs);
+  });
   socket.on('error', () => undefined);
-  socket.setTimeout(silenceMs, () => socket.destroy());
+  socket.setTimeout(30_000, () => socket.destroy());
   socket.once('end', () => {
     closed = true;
   });

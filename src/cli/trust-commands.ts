@@ -1,12 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { readCondition, type WrittenCondition, writeCondition } from '../trusts/condition-text.ts';
 import { presetNames } from '../trusts/trust.ts';
 import { addAct, addListCommand } from './acts.ts';
 import { callAdmin, type Json } from './call-admin.ts';
 import { withAdmin } from './stores.ts';
 import { duration, type OutputOptions, plain, present, say, sheet, table } from './terminal.ts';
-
-type ShownCondition = { claim: string; equals?: string; one_of?: string[]; prefix?: string };
 
 /** Members of the admin API's trust that are displayed. */
 type ShownTrust = Json & {
@@ -16,7 +15,7 @@ type ShownTrust = Json & {
   preset: string;
   issuer: string;
   audience: string;
-  conditions: ShownCondition[];
+  conditions: WrittenCondition[];
   max_lifetime: number;
   enabled: boolean;
   keys: { source: string; jwks_uri: string | null };
@@ -42,7 +41,7 @@ type FieldOptions = OutputOptions & {
   preset?: string;
   issuer?: string;
   audience?: string;
-  condition?: ShownCondition[];
+  condition?: WrittenCondition[];
   jwks?: Json;
   jwksUri?: string;
   inCluster?: true;
@@ -70,7 +69,7 @@ export function addTrustCommands(trusts: Command): void {
       name: ({ name }) => name,
       integration: ({ client_id: clientId }) => clientId,
       issuer: ({ issuer }) => issuer,
-      conditions: ({ conditions }) => conditions.map(conditionText).join(', '),
+      conditions: ({ conditions }) => conditions.map(writeCondition).join(', '),
       enabled: ({ enabled }) => (enabled ? 'yes' : 'no'),
     },
     examples: ['keyturn trusts list --client kti_4fW1mZ8qYc0RkT7pLs2VnB'],
@@ -178,13 +177,10 @@ function toFields(options: FieldOptions): Json {
   };
 }
 
-function collectConditions(text: string, earlier: readonly ShownCondition[] = []): ShownCondition[] {
-  const [, claim, value = ''] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
-  if (claim === undefined)
-    throw new InvalidArgumentError('It must be a claim and a value, such as environment=production.');
-  const values = value.split('|');
-  if (value.endsWith('*')) return [...earlier, { claim, prefix: value.slice(0, -1) }];
-  return [...earlier, values.length > 1 ? { claim, one_of: values } : { claim, equals: value }];
+function collectConditions(text: string, earlier: readonly WrittenCondition[] = []): WrittenCondition[] {
+  const condition = readCondition(text);
+  if (condition) return [...earlier, condition];
+  throw new InvalidArgumentError('It must be a claim and a value, such as environment=production.');
 }
 
 function readJson(path: string): Json {
@@ -193,10 +189,6 @@ function readJson(path: string): Json {
   } catch (error) {
     throw new InvalidArgumentError((error as Error).message);
   }
-}
-
-function conditionText({ claim, equals, one_of: oneOf, prefix }: ShownCondition): string {
-  return `${claim}=${equals ?? oneOf?.join('|') ?? `${prefix}*`}`;
 }
 
 function showTrust(trust: ShownTrust): string {
@@ -208,7 +200,7 @@ function showTrust(trust: ShownTrust): string {
     issuer: trust.issuer,
     audience: trust.audience,
     keys: trust.keys.jwks_uri ?? trust.keys.source,
-    conditions: trust.conditions.map(conditionText).join(', '),
+    conditions: trust.conditions.map(writeCondition).join(', '),
     'longest lifetime': `${trust.max_lifetime} seconds`,
     enabled: trust.enabled ? 'yes' : 'no',
   });

@@ -19,8 +19,9 @@ export type GivenTrust = {
   preset?: PresetName | undefined;
   issuer?: string | undefined;
   audience?: string | undefined;
-  jwks?: ClientJwks | undefined;
-  jwksUri?: string | undefined;
+  /** Null: the keys are found by discovery. */
+  jwks?: ClientJwks | null | undefined;
+  jwksUri?: string | null | undefined;
   inCluster?: boolean | undefined;
   ca?: string | null | undefined;
   conditions?: readonly Condition[] | undefined;
@@ -51,6 +52,7 @@ export async function createTrust(
     id: randomUUID(),
     client: client.id,
     clientId: client.clientId,
+    clientName: client.name,
     name: given.name,
     preset,
     issuer: given.issuer ?? presets[preset].issuer ?? '',
@@ -128,15 +130,16 @@ async function requireAnother(transaction: Transaction, client: Client): Promise
 }
 
 function keysOf({ jwks, jwksUri, inCluster, ca }: GivenTrust, before: TrustKeys | undefined): TrustKeys {
-  const given = [jwks, jwksUri, inCluster || undefined].filter((each) => each !== undefined);
+  const given = [jwks, jwksUri, inCluster || undefined].filter((each) => each !== undefined && each !== null);
   if (given.length > 1) throw new InvalidInput('Only one of `jwks`, `jwks_uri` and `in_cluster` can be given.');
   const kept: TrustKeys = before ?? { source: 'discovery', jwks: null, jwksUri: null, ca: null };
   const own = ca === undefined ? kept.ca : ca;
   const none = { jwks: null, jwksUri: null, ca: own };
   if (jwks) return { ...none, source: 'jwks', jwks };
-  if (jwksUri !== undefined) return { ...none, source: 'jwks_uri', jwksUri };
+  if (typeof jwksUri === 'string') return { ...none, source: 'jwks_uri', jwksUri };
   if (inCluster) return { ...none, source: 'in_cluster' };
-  if (inCluster === false && kept.source === 'in_cluster') return { ...none, source: 'discovery' };
+  const isDropped = jwks === null || jwksUri === null || (inCluster === false && kept.source === 'in_cluster');
+  if (isDropped) return { ...none, source: 'discovery' };
   return { ...kept, ca: own };
 }
 

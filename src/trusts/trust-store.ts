@@ -8,6 +8,7 @@ type TrustRow = Row & {
   id: string;
   client: string;
   client_id: string;
+  client_name: string;
   name: string;
   preset: PresetName;
   issuer: string;
@@ -21,7 +22,7 @@ type TrustRow = Row & {
   updated_at: Date;
 };
 
-const columns = 't.*, c.client_id';
+const columns = 't.*, c.client_id, c.name AS client_name';
 const joined = 'trusts t JOIN clients c ON c.id = t.client';
 
 /** Lists the enabled trusts of all clients. */
@@ -57,7 +58,7 @@ export async function listTrusts(database: Queryable, filter: TrustFilter & Slic
   const parameters: unknown[] = [];
   const page = { ...pageOf(filter, parameters), slice: filter };
   const select = (query: string, order: string) =>
-    `SELECT page.*, c.client_id FROM (${query}) page JOIN clients c ON c.id = page.client ${order}`;
+    `SELECT page.*, c.client_id, c.name AS client_name FROM (${query}) page JOIN clients c ON c.id = page.client ${order}`;
   const rows = await selectPage<TrustRow>(database, page, { select, parameters });
   return rows.map(toTrust);
 }
@@ -132,6 +133,7 @@ function toTrust(row: TrustRow): Trust {
     id: row.id,
     client: row.client,
     clientId: row.client_id,
+    clientName: row.client_name,
     name: row.name,
     preset: row.preset,
     issuer: row.issuer,

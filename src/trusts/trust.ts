@@ -34,6 +34,7 @@ export type Trust = {
   client: string;
   /** The current Client ID of the client. */
   clientId: string;
+  clientName: string;
   name: string;
   preset: PresetName;
   /** `iss` of the tokens; for SPIFFE `spiffe://` and the trust domain. */

@@ -3,6 +3,7 @@ import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { makeCertificate } from '../certificates.ts';
 import { endpointsOf } from '../oauth/fixture.ts';
+import { makeIssuerKey, signWith } from '../trusts/fake-issuer.ts';
 import type { ConsoleServer } from './console-server.ts';
 
 /** The pages of the console, with typical data, and what is checked on each of them. */
@@ -135,6 +136,25 @@ export async function fill({ adminFetch, publicUrl, look, operator, signIn }: Co
     permissions: { orders: ['read'] },
   });
 
+  const trust = await post('/trusts', {
+    client_id: order.client_id,
+    name: `Deployment ${hostile}`,
+    issuer: 'https://login.example.com/a-rather-long-path/that-does-not-break-anywhere-in-the-middle',
+    conditions: [
+      { claim: 'sub', equals: hostile },
+      { claim: 'ref', prefix: 'refs/heads/' },
+    ],
+  });
+  const signer = await makeIssuerKey(`key ${hostile}`);
+  const tested = { client_id: order.client_id, issuer: 'https://ci.example.com', jwks: { keys: [signer.jwk] } };
+  const conditions = [
+    { claim: 'sub', equals: 'deploy' },
+    { claim: 'ref', prefix: 'refs/heads/' },
+  ];
+  await post('/trusts', { ...tested, name: `Pipeline ${hostile}`, conditions });
+  const seconds = Math.floor(Date.now() / 1_000);
+  const claims = { iss: 'https://ci.example.com', aud: hostile, sub: hostile, iat: seconds, exp: seconds + 60 };
+  const trial = await signWith(signer, claims);
   const webhook = await post('/webhooks', { name: `Chat ${hostile}`, url: 'https://hooks.example.com/keyturn' });
   await post(`/webhooks/${webhook.id}/rotate`);
   const { confirmation } = await post(`/access-keys/${idle.id}/regeneration/review`);
@@ -218,6 +238,19 @@ export async function fill({ adminFetch, publicUrl, look, operator, signIn }: Co
     'access-key-regenerate': `/console/access-keys/${key.id}/regenerate`,
     'access-key-disable': `/console/access-keys/${key.id}/disable`,
     'access-key-remove': `/console/access-keys/${idle.id}/remove`,
+    trusts: '/console/trusts',
+    trust: `/console/trusts/${trust.id}`,
+    'trust-edit': `/console/trusts/${trust.id}/edit`,
+    'trust-delete': `/console/trusts/${trust.id}/delete`,
+    'trust-new': '/console/trusts/new',
+    'trust-new-github': '/console/trusts/new?preset=github',
+    'trust-test': {
+      path: '/console/trusts/test',
+      submit: async (page) => {
+        await page.locator('[name=token]').fill(trial);
+        await page.locator('main form button.primary').click();
+      },
+    },
     webhooks: '/console/webhooks',
     'webhook-new': '/console/webhooks/new',
     'webhook-made': {

@@ -13,6 +13,7 @@ let keyId: string;
 let organizationId: string;
 let providerId: string;
 let webhookId: string;
+let trustId: string;
 let operatorTokenId: string;
 let api: { client_id: string; client_secret: string };
 
@@ -29,6 +30,8 @@ beforeAll(async () => {
   providerId = (await post('/identity-providers', { name: 'Login', issuer: 'https://login.example', client_id: 'x' }))
     .id;
   webhookId = (await post('/webhooks', { name: 'Chat', url: 'https://hooks.example' })).id;
+  const issuer = { issuer: 'https://login.example', conditions: [{ claim: 'sub', equals: 'x' }] };
+  trustId = (await post('/trusts', { name: 'Deployment', client_id: client.client_id, ...issuer })).id;
   const limits = { name: 'Pipeline', permissions: ['integrations:view'], contact_id: (await server.operator()).id };
   operatorTokenId = (await post('/operator-tokens', limits)).id;
   organizationId = (await post('/organizations', { name: 'Acme' })).id;
@@ -60,6 +63,7 @@ const fill = (path: string) =>
     .replace('/access-keys/:id', `/access-keys/${keyId}`)
     .replace('/identity-providers/:id', `/identity-providers/${providerId}`)
     .replace('/webhooks/:id', `/webhooks/${webhookId}`)
+    .replace('/trusts/:id', `/trusts/${trustId}`)
     .replace('/operator-tokens/:id', `/operator-tokens/${operatorTokenId}`)
     .replace('/organizations/:id', `/organizations/${organizationId}`)
     .replace(':regeneration_id', crypto.randomUUID());
@@ -103,6 +107,8 @@ describe('a session whose proof of identity is older than 15 minutes', () => {
     '/notices/settings',
     // The edit that it undoes asked for a proof, in the same session.
     '/undo-edit',
+    '/trusts/test',
+    '/trusts/:id/delete',
     '/webhooks/:id/delete',
     '/webhooks/:id/disable',
     // They send to a URL that was confirmed when it was set.
@@ -122,7 +128,16 @@ describe('a session whose proof of identity is older than 15 minutes', () => {
     const name = path.startsWith('/access-keys') ? 'Key' : path.startsWith('/contacts') ? 'Bo' : 'Sync';
     const login = { issuer: 'https://login.example', client_id: 'x', scope: 'openid', claim: 'groups' };
     const given = { receiver: 'Bo', url: 'https://hooks.example', since: '2026-01-01T00:00:00Z' };
-    const form = { ...login, ...given, name, email: 'bo@example.com', permission: 'orders:read', reveal: 'on' };
+    const trust = { client: client.client_id, audience: 'x', conditions: 'sub=x', max_lifetime: '300' };
+    const form = {
+      ...login,
+      ...given,
+      ...trust,
+      name,
+      email: 'bo@example.com',
+      permission: 'orders:read',
+      reveal: 'on',
+    };
     const answer = await server.send(`/console${fill(path)}`, form, cookie);
     expect(answer.text).toContain('Confirm it’s you');
     expect(answer.text).not.toMatch(/kt[sako]_\w{40}/);

@@ -1,3 +1,4 @@
+import { post } from '../oauth/http-client.ts';
 import {
   askWith,
   jwkOf,
@@ -7,6 +8,7 @@ import {
   proofEnv,
   registrationOf,
 } from '../regeneration/proof.ts';
+import { githubClaims, makeIssuerKey, signWith } from '../trusts/fake-issuer.ts';
 import { type ConsoleServer, startConsole } from './console-server.ts';
 
 const day = 86_400_000;
@@ -208,5 +210,74 @@ describe('replacing what a client authenticates with, in the console', () => {
     }
     const { status } = await server.send(`${at}/regenerate`, { ...sent, revoke_tokens: 'on', name: 'Leaked' }, cookie);
     expect(status).toBe(303);
+  });
+
+  it('moves from a secret to a workload identity: trust, trial, review, grace period and undo', async () => {
+    const { id, secret } = await register('Pipeline');
+    const signer = await makeIssuerKey('ci-1');
+    const issuer = 'https://ci.example.com';
+    const token = async (changes: object = {}) =>
+      await signWith(signer, {
+        ...githubClaims(issuer, { now: Math.floor(now / 1_000), audience: proofEnv.KEYTURN_ISSUER }),
+        ...changes,
+      });
+    const form = { client: id, name: 'Deployment', preset: 'github', issuer, source: 'jwks', max_lifetime: '3600' };
+    const given = { ...form, audience: proofEnv.KEYTURN_ISSUER, proof: JSON.stringify({ keys: [signer.jwk] }) };
+    const send = (path: string, fields: Record<string, string> = {}) =>
+      server.sendAndLook(`/console${path}`, { once: crypto.randomUUID(), ...fields }, cookie);
+
+    const proposed = (await server.look(`/console/trusts/new?preset=github&client_id=${id}`, cookie)).text;
+    expect(proposed).toContain('repository_id=\nenvironment=production</textarea>');
+    expect(proposed).toContain('value="https://token.actions.githubusercontent.com"');
+    for (const [conditions, said] of [
+      ['repository_id=', '“repository_id=” is not a claim with a value'],
+      ['repository=octo-org/shop', 'a repository with the same name can be created again'],
+    ]) {
+      const refused = await send('/trusts/new', { ...given, conditions: conditions ?? '', enabled: 'on' });
+      expect([refused.status, plain(refused.text)]).toEqual([400, expect.stringContaining(said ?? '')]);
+    }
+    const conditions = 'repository_id=719384512\nenvironment=production|canary\nref=refs/heads/*';
+    const created = await send('/trusts/new', { ...given, conditions, enabled: 'on' });
+    expect(plain(created.text)).toContain('Its tokens are not accepted yet.');
+    expect(created.text).toContain('environment=production|canary');
+    const trustId = /\/console\/trusts\/([\w-]{36})\/edit/.exec(created.text)?.[1] ?? '';
+    expect(plain((await server.look(`/console/trusts?client_id=${id}`, cookie)).text)).toContain('Deployment');
+
+    const good = await send('/trusts/test', { token: await token() });
+    expect(plain(good.text)).toContain('Token accepted');
+    const bad = await send('/trusts/test', { token: await token({ environment: 'staging' }) });
+    expect(plain(bad.text)).toContain('environment not met one of production, canary staging');
+    expect(bad.text).not.toContain('eyJ');
+
+    const tokenBy = async () =>
+      (
+        await post(`${server.publicUrl}/oauth2/token`, {
+          grant_type: 'client_credentials',
+          client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+          client_assertion: await token(),
+        })
+      ).status;
+    expect([await tokenBy(), (await ask(id, { kind: 'secret', secret })).status]).toEqual([401, 200]);
+    const at = `/clients/${id}`;
+    const review = await send(`${at}/replace/review`, fieldsOf(created.text, `/console${at}/replace/review`));
+    expect(plain(review.text)).toContain('must move to the new identity');
+    const made = await send(`${at}/regenerate`, fieldsOf(review.text, `/console${at}/regenerate`));
+    expect([await tokenBy(), (await ask(id, { kind: 'secret', secret })).status]).toEqual([200, 200]);
+    const undo = /regenerations\/[\w-]+\/undo/.exec(made.text)?.[0] ?? '';
+    await send(`${at}/${undo}`);
+    expect([await tokenBy(), (await ask(id, { kind: 'secret', secret })).status]).toEqual([401, 200]);
+
+    const edit = await server.look(`/console/trusts/${trustId}/edit`, cookie);
+    const revision = fieldsOf(edit.text, `/console/trusts/${trustId}/edit`)['revision'] ?? '';
+    const changed = { ...given, conditions: 'repository_id=1\nenvironment=a\\|b', source: 'discovery', revision };
+    const saved = await send(`/trusts/${trustId}/edit`, changed);
+    expect(plain(saved.text)).toMatch(/Saved\..*disabled.*found by discovery/);
+    expect((await server.adminFetch(`/trusts/${trustId}`)).json).toMatchObject({
+      enabled: false,
+      conditions: [{ equals: '1' }, { claim: 'environment', equals: 'a|b' }],
+    });
+    expect((await send(`/trusts/${trustId}/delete`, { name: 'Something else' })).status).toBe(400);
+    expect((await send(`/trusts/${trustId}/delete`, { name: 'Deployment' })).text).toContain('Deleted.');
+    expect((await server.adminFetch(`/trusts/${trustId}`)).status).toBe(404);
   });
 });

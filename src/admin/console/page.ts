@@ -9,6 +9,7 @@ import type { accessKeySchema } from '../presenters/present-access-key.ts';
 import type { clientSchema } from '../presenters/present-client.ts';
 import type { organizationSchema } from '../presenters/present-organization.ts';
 import type { regenerationSchema, reviewSchema } from '../presenters/present-regeneration.ts';
+import type { trialSchema, trustSchema } from '../presenters/present-trust.ts';
 import type {
   attemptSchema,
   createdWebhookSchema,
@@ -46,6 +47,7 @@ export type Section =
   | 'organizations'
   | 'webhooks'
   | 'identity-providers'
+  | 'trusts'
   | 'operator-tokens'
   | 'resource-servers'
   | 'signing-keys'
@@ -178,6 +180,8 @@ export type ShownFound = z.input<typeof foundSchema>;
 export type ShownEvent = z.input<typeof eventSchema>;
 export type ShownExpiration = z.input<typeof expirationSchema>;
 export type ShownOffer = z.input<typeof offerSchema>;
+export type ShownTrust = z.input<typeof trustSchema>;
+export type ShownTrial = z.input<typeof trialSchema>;
 export type ShownProvider = z.input<typeof providerSchema>;
 export type ShownOperatorToken = z.input<typeof tokenSchema>;
 export type ShownSession = z.input<typeof sessionSchema>;

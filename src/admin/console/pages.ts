@@ -31,6 +31,9 @@ import { searchPage } from './pages/search-page.ts';
 import { sessionPages } from './pages/session-pages.ts';
 import { signingKeysPages } from './pages/signing-keys-pages.ts';
 import { systemPage } from './pages/system-page.ts';
+import { trustFormPages } from './pages/trusts/trust-form-pages.ts';
+import { trustPages } from './pages/trusts/trust-pages.ts';
+import { trustTestPages } from './pages/trusts/trust-test-pages.ts';
 import { undoEditPage } from './pages/undo-edit-page.ts';
 import { webhookActPages } from './pages/webhooks/webhook-act-pages.ts';
 import { webhookFormPages } from './pages/webhooks/webhook-form-pages.ts';
@@ -71,6 +74,9 @@ const operatorPages: readonly Page[] = [
   ...webhookFormPages,
   ...webhookPages,
   ...webhookActPages,
+  ...trustFormPages,
+  ...trustTestPages,
+  ...trustPages,
   ...boundedTokenPages,
   ...commandLinePages,
   ...identityProviderPages,

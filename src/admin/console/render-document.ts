@@ -197,6 +197,12 @@ const entries: readonly Entry[] = [
     path: '/console/signing-keys',
     permissions: ['integrations:view'],
   },
+  {
+    section: 'trusts',
+    label: msg('Workload identities'),
+    path: '/console/trusts',
+    permissions: ['integrations:view'],
+  },
   { section: 'webhooks', label: msg('Webhooks'), path: '/console/webhooks', permissions: ['integrations:view'] },
   { section: 'audit', label: msg('Audit log'), path: '/console/audit', permissions: ['audit:view'] },
   {

@@ -56,9 +56,12 @@ const fields = {
 
 const keyFields = {
   jwks: jwksSchema
+    .nullable()
     .optional()
-    .meta({ description: 'The public keys of the issuer (RFC 7517). Default: found by discovery.' }),
-  jwks_uri: z.string().max(2_000).optional().meta({ description: 'The https URL of the public keys of the issuer.' }),
+    .meta({ description: 'The public keys of the issuer (RFC 7517). Default, and null: found by discovery.' }),
+  jwks_uri: z.string().max(2_000).nullable().optional().meta({
+    description: 'The https URL of the public keys of the issuer. Null: found by discovery.',
+  }),
   in_cluster: z.boolean().optional().meta({
     description: 'Whether the keys are read from the API of the cluster in KEYTURN_CLUSTER_URL.',
   }),
@@ -85,6 +88,7 @@ export const trustSchema = z
   .strictObject({
     id: z.uuid().meta({ description: 'The ID of the trust.' }),
     client_id: z.string().meta({ description: 'The integration that the tokens stand for.' }),
+    client_name: z.string().meta({ description: 'The name of that integration.' }),
     ...fields,
     keys: z
       .strictObject({
@@ -104,6 +108,7 @@ export function presentTrust(trust: Trust): z.input<typeof trustSchema> {
   return {
     id: trust.id,
     client_id: trust.clientId,
+    client_name: trust.clientName,
     name: trust.name,
     preset: trust.preset,
     issuer: trust.issuer,
@@ -175,6 +180,7 @@ export const trialSchema = z
           trust_id: z.uuid().meta({ description: 'The ID of the trust.' }),
           name: z.string().meta({ description: 'The name of the trust.' }),
           client_id: z.string().meta({ description: 'The integration that the token would stand for.' }),
+          client_name: z.string().meta({ description: 'The name of that integration.' }),
           accepted: z.boolean().meta({ description: 'Whether the token meets every rule.' }),
           checks: z.array(checkSchema).meta({ description: 'Every rule, with what was found.' }),
         }),
@@ -195,6 +201,7 @@ export function presentTrial(trial: Trial): z.input<typeof trialSchema> {
       trust_id: trust.id,
       name: trust.name,
       client_id: trust.clientId,
+      client_name: trust.clientName,
       accepted: isAccepted,
       checks: checks.map(({ check, claim = null, expected, found, isMet }) => ({
         check: check as z.input<typeof checkSchema>['check'],

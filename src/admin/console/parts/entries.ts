@@ -96,6 +96,12 @@ const labels: Readonly<Record<string, Message>> = {
   url: msg('URL'),
   kinds: msg('Kinds'),
   receiver: msg('Receiver'),
+  client: msg('Integration'),
+  issuer: msg('Issuer'),
+  audience: msg('Audience'),
+  conditions: msg('Conditions'),
+  max_lifetime: msg('Longest lifetime of a token'),
+  ca: msg('CAs of the issuer in PEM'),
 };
 
 const scopeMembers: Readonly<Record<string, Message>> = {

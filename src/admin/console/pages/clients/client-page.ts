@@ -133,15 +133,19 @@ function credentials(visit: Visit, client: ShownClient, at: string): VNode {
       html`<p class="hint">${t('Only a hash of the imported secret is stored. When the integration first uses the secret, it is verified and stored like every other one.')}</p>`
     }
     ${keys(visit, client)}
-    ${mayManage && credentialActs(client, at)}
+    ${mayManage && credentialActs(visit, client, at)}
     ${!client.reveal && hasSecrets && html`<p class="hint">${t('No copy of the secret is stored, so it cannot be shown again.')}</p>`}
   </section>`;
 }
 
-function credentialActs(client: ShownClient, at: string): VNode | null {
+function credentialActs({ site }: Visit, client: ShownClient, at: string): VNode | null {
   const noun = nounOf(client.auth_method);
+  const trusts =
+    client.kind === 'integration' &&
+    site.hasPage('get', '/console/trusts') &&
+    html`<a class="button" href=${`/console/trusts?client_id=${encodeURIComponent(client.client_id)}`}>${t('Workload identities…')}</a>`;
   if (noun !== 'secret') {
-    return html`<div class="actions"><a class="button" href=${`${at}/replace`}>${t('Replace {noun}…', { noun })}</a></div>`;
+    return html`<div class="actions"><a class="button" href=${`${at}/replace`}>${t('Replace {noun}…', { noun })}</a>${trusts}</div>`;
   }
   const current = client.secrets.find(({ status }) => status === 'current');
   if (!current) return null;
@@ -149,7 +153,7 @@ function credentialActs(client: ShownClient, at: string): VNode | null {
     ${client.reveal && !current.awaits_first_use && postForm(`${at}/reveal`, html`<button>${t('Show secret')}</button>`)}
     <a class="button" href=${`${at}/regenerate`}>${t('Regenerate…')}</a>
     <a class="button" href=${`${at}/handover`}>${t('Hand over…')}</a>
-    <a class="button" href=${`${at}/replace`}>${t('Use a key or certificate…')}</a>
+    <a class="button" href=${`${at}/replace`}>${t('Use a key or certificate…')}</a>${trusts}
   </div>`;
 }
 

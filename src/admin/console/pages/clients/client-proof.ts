@@ -17,6 +17,8 @@ type Method = {
   label: Message;
   /** The instruction for the text field; absent for a secret, which Keyturn generates. */
   ask?: Message;
+  /** What it needs, if nothing is entered in the text field. */
+  needs?: Message;
 };
 
 const methods: Record<AuthMethod, Method> = {
@@ -37,7 +39,11 @@ const methods: Record<AuthMethod, Method> = {
     label: msg('A TLS certificate of a trusted authority'),
     ask: msg('Enter the name that the certificate contains, such as CN=sync,O=Example,C=DE.'),
   },
-  workload_identity: { noun: 'identity', label: msg('Tokens of a trusted platform, without any secret') },
+  workload_identity: {
+    noun: 'identity',
+    label: msg('Tokens of a trusted platform, without any secret'),
+    needs: msg('Create a trust of this integration first, under “Workload identities”.'),
+  },
 };
 
 const subjectLabels: Record<(typeof subjectFields)[number], Message> = {
@@ -78,10 +84,10 @@ export function proofFields(entries: Entries): VNode {
       ...entry(entries, 'auth_method'),
       label: t('The client authenticates with'),
       value: authMethodOf(entries.form),
-      options: Object.entries(methods).map(([method, { ask }]) => ({
+      options: Object.entries(methods).map(([method, { ask, needs }]) => ({
         value: method,
         label: methodLabel(method as AuthMethod),
-        hint: ask && t(ask),
+        hint: (ask ?? needs) && t(ask ?? needs ?? ''),
       })),
     })}
     <div class="of-subject">

@@ -138,7 +138,7 @@ export async function fill({ adminFetch, publicUrl, look, operator, signIn }: Co
 
   const trust = await post('/trusts', {
     client_id: order.client_id,
-    name: `Deployment ${hostile}`,
+    name: `nightly ${hostile}`,
     issuer: 'https://login.example.com/a-rather-long-path/that-does-not-break-anywhere-in-the-middle',
     conditions: [
       { claim: 'sub', equals: hostile },
@@ -151,7 +151,7 @@ export async function fill({ adminFetch, publicUrl, look, operator, signIn }: Co
     { claim: 'sub', equals: 'deploy' },
     { claim: 'ref', prefix: 'refs/heads/' },
   ];
-  await post('/trusts', { ...tested, name: `Pipeline ${hostile}`, conditions });
+  await post('/trusts', { ...tested, name: `nightly ${hostile}`, conditions });
   const seconds = Math.floor(Date.now() / 1_000);
   const claims = { iss: 'https://ci.example.com', aud: hostile, sub: hostile, iat: seconds, exp: seconds + 60 };
   const trial = await signWith(signer, claims);

@@ -1,13 +1,18 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { generateClient } from '../src/clients/manage-clients.ts';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { createAccessKey } from '../src/access-keys/manage-access-keys.ts';
+import { generateClient, registerClient } from '../src/clients/manage-clients.ts';
 import { readConfig } from '../src/config.ts';
-import { openCore } from '../src/core.ts';
+import { permissions } from '../src/contacts/contact.ts';
+import { createContact } from '../src/contacts/manage-contacts.ts';
+import { type Core, openCore } from '../src/core.ts';
 import { createLog } from '../src/observability/log.ts';
 import { migrate } from '../src/storage/migrations.ts';
 import { generateRootKey } from '../src/storage/open-database.ts';
 import { connectPostgres } from '../src/storage/postgres.ts';
+import { createTrust } from '../src/trusts/manage-trusts.ts';
 import { askPostgres, urlOfDatabase } from '../test/services.ts';
 
 export type Credentials = readonly [id: string, secret: string];
@@ -19,9 +24,14 @@ export type Deployment = {
   directory: string;
   integrations: readonly Credentials[];
   resourceServer: Credentials;
+  /** Tokens of workloads, each of which stands for another integration. */
+  workloadTokens: readonly string[];
+  /** Access keys that stand alone. */
+  standaloneKeys: readonly string[];
   remove(): Promise<void>;
 };
 
+const workload = { authMethod: 'workload_identity', jwks: null, jwksUri: null, certificateSubject: null } as const;
 const actor = { id: 'bench', name: 'bench', address: null };
 
 /**
@@ -41,6 +51,7 @@ export async function createDeployment(
     KEYTURN_ROOT_KEY: generateRootKey(),
     KEYTURN_HOST: '127.0.0.1',
     KEYTURN_ALLOWED_HOSTS: '127.0.0.1',
+    KEYTURN_STANDALONE_KEYS: 'on',
     // The limit counts but never refuses, because a refusal costs less than the work that is measured.
     KEYTURN_FAILURES_PER_MINUTE: '1000000',
   };
@@ -71,6 +82,8 @@ export async function createDeployment(
   const integrations = await register(
     Array.from({ length: clients }, (_, number) => ({ name: `Integration ${number}`, kind: 'integration', scope })),
   );
+  const workloadTokens = await trustWorkloads(core, clients);
+  const standaloneKeys = await createStandaloneKeys(core, clients);
   await core.close();
   if (registered > clients) await fill(env.DATABASE_URL, registered - clients);
   const directory = await mkdtemp(join(tmpdir(), 'keyturn-bench-'));
@@ -79,11 +92,53 @@ export async function createDeployment(
     directory,
     integrations,
     resourceServer,
+    workloadTokens,
+    standaloneKeys,
     remove: async () => {
       await rm(directory, { recursive: true });
       await askPostgres(stores.databaseUrl, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
     },
   };
+}
+
+/** Creates integrations with a trust of an issuer of their own, whose key is registered. Returns a token of each. */
+async function trustWorkloads(core: Core, count: number): Promise<string[]> {
+  const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true });
+  const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: 'bench', alg: 'RS256' }] };
+  const audience = 'https://auth.example';
+  const issuers = Array.from({ length: count }, (_, number) => `https://ci-${number}.example`);
+  await core.change(async (transaction) => {
+    for (const issuer of issuers) {
+      const input = { name: issuer, kind: 'integration', scope: 'orders:read' } as const;
+      const { clientId } = await registerClient(transaction, core, actor, input, workload);
+      const conditions = [{ claim: 'sub', equals: 'deploy' }];
+      const given = { name: issuer, issuer, audience, jwks, conditions };
+      await createTrust(transaction, { ...core, clusterUrl: undefined }, actor, clientId, given);
+    }
+  });
+  const sign = (issuer: string) =>
+    new SignJWT({})
+      .setProtectedHeader({ alg: 'RS256', kid: 'bench' })
+      .setIssuer(issuer)
+      .setAudience(audience)
+      .setSubject('deploy')
+      .setIssuedAt()
+      .setExpirationTime('12h')
+      .sign(privateKey);
+  return await Promise.all(issuers.map(sign));
+}
+
+async function createStandaloneKeys(core: Core, count: number): Promise<string[]> {
+  return await core.change(async (transaction) => {
+    const grantor = { ...actor, permissions: [...permissions], organizationId: null };
+    const contact = await createContact(transaction, core, grantor, { name: 'Bench', email: 'bench@example.com' });
+    const keys: string[] = [];
+    for (let number = 0; number < count; number++) {
+      const input = { name: `Key ${number}`, permissions: { orders: ['read'] as const }, standalone: true };
+      keys.push((await createAccessKey(transaction, core, actor, contact.id, input)).accessKey);
+    }
+    return keys;
+  });
 }
 
 /** Inserts more integrations: copies of an existing one with new ids and Client IDs, and secrets that nobody knows. */

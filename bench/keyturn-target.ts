@@ -9,6 +9,7 @@ import { postRequest, type Target } from './target.ts';
 
 const ownDirectory = fileURLToPath(new URL('..', import.meta.url));
 const form = { grant_type: 'client_credentials' };
+const assertionType = { client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer' };
 
 /**
  * Starts Keyturn as it is deployed: all features on, access log to a file.
@@ -39,6 +40,10 @@ export async function startKeyturn(
         postRequest(port, '/oauth2/token', form, client, instances > 0 ? `pod-${instance}` : undefined),
       ),
     ).flat(),
+    workloadRequests: deployment.workloadTokens.map((token) =>
+      postRequest(port, '/oauth2/token', { ...form, ...assertionType, client_assertion: token }, undefined),
+    ),
+    standaloneKeys: deployment.standaloneKeys,
     wrongSecretRequests: deployment.integrations.map(([id]) =>
       postRequest(port, '/oauth2/token', form, [id, generateSecret('kts_')]),
     ),

@@ -61,7 +61,7 @@ async function measureWindow(
     seconds,
     next: work,
     expectedStatus: scenario === 'wrong secret' ? 401 : 200,
-    onBody: scenario === 'token' ? (body) => tokens.push(tokenIn(body)) : requireActive(scenario),
+    onBody: scenario === 'token' ? (body) => tokens.push(tokenIn(body)) : requireRight(scenario),
   });
   if (load.refusals > 0) console.error(`${target.name}, ${scenario}: ${load.refusals} × ${load.refusal}`);
   const processorAfter = processorSeconds(target.pid);
@@ -86,6 +86,14 @@ function requestsFor(target: Target, scenario: Scenario, tokens: readonly string
   switch (scenario) {
     case 'token':
       return () => target.tokenRequests[at++ % target.tokenRequests.length];
+    case 'workload token': {
+      const { workloadRequests = [] } = target;
+      return () => workloadRequests[at++ % workloadRequests.length];
+    }
+    case 'stand-alone key': {
+      const requests = introspectionRequests(target, target.standaloneKeys ?? []);
+      return () => requests[at++ % requests.length];
+    }
     case 'wrong secret':
       return () => target.wrongSecretRequests[at++ % target.wrongSecretRequests.length];
     case 'introspection cold': {
@@ -99,19 +107,30 @@ function requestsFor(target: Target, scenario: Scenario, tokens: readonly string
   }
 }
 
-function canDo({ introspectionRequest, wrongSecretRequests }: Target, scenario: Scenario): boolean {
-  if (scenario === 'token') return true;
-  return scenario === 'wrong secret' ? wrongSecretRequests.length > 0 : introspectionRequest !== undefined;
+function canDo(target: Target, scenario: Scenario): boolean {
+  switch (scenario) {
+    case 'token':
+      return true;
+    case 'workload token':
+      return target.workloadRequests !== undefined;
+    case 'stand-alone key':
+      return target.standaloneKeys !== undefined;
+    case 'wrong secret':
+      return target.wrongSecretRequests.length > 0;
+    default:
+      return target.introspectionRequest !== undefined;
+  }
 }
 
 function introspectionRequests({ introspectionRequest }: Target, tokens: readonly string[]): Buffer[] {
   return introspectionRequest ? tokens.map((token) => introspectionRequest(token)) : [];
 }
 
-function requireActive(scenario: Scenario): (body: string) => void {
+function requireRight(scenario: Scenario): (body: string) => void {
   if (scenario === 'wrong secret') return () => undefined;
+  const part = scenario === 'workload token' ? '"access_token"' : '"active":true';
   return (body) => {
-    if (!body.includes('"active":true')) throw new Error(`not active: ${body}`);
+    if (!body.includes(part)) throw new Error(`without ${part}: ${body}`);
   };
 }
 

@@ -15,7 +15,14 @@ export type Options = {
   instances: number;
 };
 
-export const scenarios = ['token', 'introspection cold', 'introspection hot', 'wrong secret'] as const;
+export const scenarios = [
+  'token',
+  'workload token',
+  'introspection cold',
+  'introspection hot',
+  'stand-alone key',
+  'wrong secret',
+] as const;
 export type Scenario = (typeof scenarios)[number];
 
 const usage = `npm run bench -- [options]

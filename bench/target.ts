@@ -5,6 +5,10 @@ export type Target = {
   pid: number;
   /** Valid token requests, sent in turn. */
   tokenRequests: readonly Buffer[];
+  /** Token requests with the token of a workload in place of a secret; undefined if the server accepts none. */
+  workloadRequests?: readonly Buffer[];
+  /** Access keys that stand alone, which are introspected as tokens are. */
+  standaloneKeys?: readonly string[];
   /** Requests with a well-formed but wrong secret; empty if the server does not check secrets. */
   wrongSecretRequests: readonly Buffer[];
   /** Undefined if the server has no introspection endpoint. */
@@ -12,19 +16,23 @@ export type Target = {
   stop(): Promise<void>;
 };
 
-/** Returns a form POST with HTTP Basic as HTTP/1.1 bytes. @param instance the name that the caller gives its instance. */
+/**
+ * Returns a form POST as HTTP/1.1 bytes.
+ * @param credentials for HTTP Basic, if any. @param instance the name that the caller gives its instance.
+ */
 export function postRequest(
   port: number,
   path: string,
   form: Record<string, string>,
-  [id, secret]: readonly [id: string, secret: string],
+  credentials: readonly [id: string, secret: string] | undefined,
   instance?: string,
 ): Buffer {
   const body = new URLSearchParams(form).toString();
-  const basic = Buffer.from(`${encodeURIComponent(id)}:${encodeURIComponent(secret)}`).toString('base64');
+  const basic = credentials && Buffer.from(credentials.map(encodeURIComponent).join(':')).toString('base64');
+  const authorization = basic === undefined ? '' : `Authorization: Basic ${basic}\r\n`;
   const named = instance === undefined ? '' : `Keyturn-Instance: ${instance}\r\n`;
   return Buffer.from(
-    `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Basic ${basic}\r\n` +
+    `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n${authorization}` +
       `Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ${body.length}\r\nUser-Agent: bench\r\n${named}\r\n${body}`,
   );
 }

@@ -37,7 +37,7 @@ import { keysOfClientTable } from '../access-keys/access-key-parts.ts';
 import { handoverSection } from '../regeneration/handover-pages.ts';
 import { keyName, regenerationSection } from '../regeneration/regeneration-parts.ts';
 import { readOffers } from './client-form.ts';
-import { accessKeyUse, methodLabel, nounOf } from './client-proof.ts';
+import { accessKeyUse, credentialActs, methodLabel, nounOf } from './client-proof.ts';
 import { declaredScopeList, type ShownScopeUsage } from './declared-scope-fields.ts';
 
 /** Page of one client (an integration or a resource server): credentials, usage, regenerations and actions. */
@@ -136,25 +136,6 @@ function credentials(visit: Visit, client: ShownClient, at: string): VNode {
     ${mayManage && credentialActs(visit, client, at)}
     ${!client.reveal && hasSecrets && html`<p class="hint">${t('No copy of the secret is stored, so it cannot be shown again.')}</p>`}
   </section>`;
-}
-
-function credentialActs({ site }: Visit, client: ShownClient, at: string): VNode | null {
-  const noun = nounOf(client.auth_method);
-  const trusts =
-    client.kind === 'integration' &&
-    site.hasPage('get', '/console/trusts') &&
-    html`<a class="button" href=${`/console/trusts?client_id=${encodeURIComponent(client.client_id)}`}>${t('Workload identities…')}</a>`;
-  if (noun !== 'secret') {
-    return html`<div class="actions"><a class="button" href=${`${at}/replace`}>${t('Replace {noun}…', { noun })}</a>${trusts}</div>`;
-  }
-  const current = client.secrets.find(({ status }) => status === 'current');
-  if (!current) return null;
-  return html`<div class="actions">
-    ${client.reveal && !current.awaits_first_use && postForm(`${at}/reveal`, html`<button>${t('Show secret')}</button>`)}
-    <a class="button" href=${`${at}/regenerate`}>${t('Regenerate…')}</a>
-    <a class="button" href=${`${at}/handover`}>${t('Hand over…')}</a>
-    <a class="button" href=${`${at}/replace`}>${t('Use a key or certificate…')}</a>${trusts}
-  </div>`;
 }
 
 const keyStatus = {

@@ -5,9 +5,9 @@ import { readCertificateKeys } from '../../../../clients/replacement.ts';
 import { InvalidInput } from '../../../../errors.ts';
 import { parseStrictJson } from '../../../../http/strict-json.ts';
 import { type Message, msg, t } from '../../languages/translate.ts';
-import type { ShownClient } from '../../page.ts';
+import type { ShownClient, Visit } from '../../page.ts';
 import { type Entries, entry } from '../../parts/entries.ts';
-import { choices, selectField, textArea } from '../../parts/forms.ts';
+import { choices, postForm, selectField, textArea } from '../../parts/forms.ts';
 
 type AuthMethod = ShownClient['auth_method'];
 
@@ -75,6 +75,26 @@ export function accessKeyUse(use: unknown): string | undefined {
 /** Renders how a client authenticates as a sentence, with the code of the method in small print. */
 export function methodLabel(method: AuthMethod): VNode {
   return html`${t(methods[method].label)} <code class="fine">${method}</code>`;
+}
+
+/** Renders what an operator can do with the credential of a client. */
+export function credentialActs({ site }: Visit, client: ShownClient, at: string): VNode | null {
+  const noun = nounOf(client.auth_method);
+  const trusts =
+    client.kind === 'integration' &&
+    site.hasPage('get', '/console/trusts') &&
+    html`<a class="button" href=${`/console/trusts?client_id=${encodeURIComponent(client.client_id)}`}>${t('Workload identities…')}</a>`;
+  if (noun !== 'secret') {
+    return html`<div class="actions"><a class="button" href=${`${at}/replace`}>${t('Replace {noun}…', { noun })}</a>${trusts}</div>`;
+  }
+  const current = client.secrets.find(({ status }) => status === 'current');
+  if (!current) return null;
+  return html`<div class="actions">
+    ${client.reveal && !current.awaits_first_use && postForm(`${at}/reveal`, html`<button>${t('Show secret')}</button>`)}
+    <a class="button" href=${`${at}/regenerate`}>${t('Regenerate…')}</a>
+    <a class="button" href=${`${at}/handover`}>${t('Hand over…')}</a>
+    <a class="button" href=${`${at}/replace`}>${t('Use a key or certificate…')}</a>${trusts}
+  </div>`;
 }
 
 /** Renders the form fields for how a client authenticates. The default is a client secret. */

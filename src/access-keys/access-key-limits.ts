@@ -1,17 +1,17 @@
 import { invalidField } from '../errors.ts';
+import { anyNetwork, type GivenNetworks, narrowsNetworks, networkLimitOf } from '../http/allowed-networks.ts';
 import { type AccessKey, otherScopes, toPermissions } from './access-key.ts';
 
 /** Where an access key is accepted: alone or with a client, from which networks, and how often. */
 
-type Limits = Pick<AccessKey, 'standalone' | 'allowedNetworks' | 'requestsPerMinute'>;
+type Limits = Pick<AccessKey, 'standalone' | 'allowedNetworks' | 'networkMode' | 'requestsPerMinute'>;
 
-export type GivenLimits = {
+export type GivenLimits = GivenNetworks & {
   standalone?: boolean | undefined;
-  allowedNetworks?: readonly string[] | null | undefined;
   requestsPerMinute?: number | null | undefined;
 };
 
-export const unlimited: Limits = { standalone: false, allowedNetworks: null, requestsPerMinute: null };
+export const unlimited: Limits = { standalone: false, ...anyNetwork, requestsPerMinute: null };
 
 /** Returns the limits of a key after a change. A key that no longer stands alone loses its limit of requests. */
 export function limitsOf(given: GivenLimits, before: Limits): Limits {
@@ -19,7 +19,7 @@ export function limitsOf(given: GivenLimits, before: Limits): Limits {
   const kept = standalone || given.requestsPerMinute !== undefined ? before.requestsPerMinute : null;
   return {
     standalone,
-    allowedNetworks: given.allowedNetworks === undefined ? before.allowedNetworks : given.allowedNetworks,
+    ...networkLimitOf(given, before),
     requestsPerMinute: given.requestsPerMinute === undefined ? kept : given.requestsPerMinute,
   };
 }
@@ -47,8 +47,12 @@ export function isLimited(before: AccessKey, after: AccessKey): boolean {
     (id) => after.clients !== null && !after.clients.includes(id ?? ''),
   );
   const end = ({ expiresAt }: AccessKey) => expiresAt?.getTime() ?? Number.POSITIVE_INFINITY;
-  const hasOtherNetworks = after.allowedNetworks !== null && after.allowedNetworks !== before.allowedNetworks;
-  return losesClient || hasOtherNetworks || (before.standalone && !after.standalone) || end(after) < end(before);
+  return (
+    losesClient ||
+    narrowsNetworks(before, after) ||
+    (before.standalone && !after.standalone) ||
+    end(after) < end(before)
+  );
 }
 
 /** Returns an access key as the audit log records it. */
@@ -61,6 +65,7 @@ export function auditView(key: AccessKey): Record<string, unknown> {
     clients: key.clients,
     standalone: key.standalone,
     allowed_networks: key.allowedNetworks,
+    network_mode: key.networkMode,
     requests_per_minute: key.requestsPerMinute,
     ...key.notes,
     claims: key.claims,

@@ -1,6 +1,7 @@
 import type { ScopeHistory } from '../clients/client.ts';
 import type { Labels } from '../clients/client-details.ts';
 import { type Claims, readClaims } from '../clients/custom-claims.ts';
+import type { NetworkMode } from '../http/allowed-networks.ts';
 import { parseSecrets } from '../secrets/secret-store.ts';
 import type { Row } from '../storage/database.ts';
 import type { AccessKey, KnownAccessKey } from './access-key.ts';
@@ -16,6 +17,7 @@ export type KeyRow = Row & {
   clients: string[] | null;
   standalone: boolean;
   allowed_networks: string[] | null;
+  network_mode: NetworkMode;
   requests_per_minute: number | null;
   claims: Claims;
   description: string | null;
@@ -38,9 +40,9 @@ export function storedNotes({ notes, claims }: AccessKey): [string | null, strin
   return [notes.description, JSON.stringify(notes.labels), JSON.stringify(claims)];
 }
 
-/** Returns the values of the columns standalone, allowed_networks and requests_per_minute. */
-export function storedLimits(key: AccessKey): [boolean, readonly string[] | null, number | null] {
-  return [key.standalone, key.allowedNetworks, key.requestsPerMinute];
+/** Returns the values of the columns standalone, allowed_networks, requests_per_minute and network_mode. */
+export function storedLimits(key: AccessKey): [boolean, readonly string[] | null, number | null, NetworkMode] {
+  return [key.standalone, key.allowedNetworks, key.requestsPerMinute, key.networkMode];
 }
 
 export function toKnown(row: KeyRow & { secrets: string }): KnownAccessKey {
@@ -58,6 +60,7 @@ export function toAccessKey(row: KeyRow): AccessKey {
     clients: row.clients,
     standalone: row.standalone,
     allowedNetworks: row.allowed_networks,
+    networkMode: row.network_mode,
     requestsPerMinute: row.requests_per_minute,
     claims: readClaims(row.claims),
     notes: { description: row.description, labels: row.labels },

@@ -126,8 +126,8 @@ function hintOf(q: string | undefined): string | undefined {
 export async function insertAccessKey(transaction: Transaction, key: AccessKey): Promise<void> {
   await transaction.query(
     `INSERT INTO access_keys (id, contact, name, scope, clients, enabled, reveal, expires_at, created_at, updated_at, description,
-       labels, claims, standalone, allowed_networks, requests_per_minute)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13::jsonb, $14, $15, $16)`,
+       labels, claims, standalone, allowed_networks, requests_per_minute, network_mode)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13::jsonb, $14, $15, $16, $17)`,
     [
       key.id,
       key.contactId,
@@ -153,7 +153,7 @@ export async function saveAccessKey(transaction: Transaction, key: AccessKey, at
   const rows = await transaction.query<KeyRow>(
     `UPDATE access_keys SET name = $2, scope = $3, clients = $4, enabled = $5, expires_at = $6, token_epoch = $7,
        updated_at = $8, description = $9, labels = $10::jsonb, claims = $11::jsonb, standalone = $12, allowed_networks = $13,
-       requests_per_minute = $14, revision = revision + 1
+       requests_per_minute = $14, network_mode = $15, revision = revision + 1
      WHERE id = $1 RETURNING *`,
     [
       key.id,

@@ -1,13 +1,12 @@
-import { isIP } from 'node:net';
 import type { ScopeHistory } from '../clients/client.ts';
 import type { Notes } from '../clients/client-details.ts';
 import type { Claims } from '../clients/custom-claims.ts';
 import { actions, cellOf } from '../clients/declared-scopes.ts';
 import type { Secret } from '../credentials/secret.ts';
-import { createRangeCheck } from '../http/client-address.ts';
+import type { NetworkLimit } from '../http/allowed-networks.ts';
 
 /** A credential of one contact, which identifies the contact that a client calls for and limits what it may access. */
-export type AccessKey = {
+export type AccessKey = NetworkLimit & {
   id: string;
   contactId: string;
   /** Unique among the keys of the contact. */
@@ -20,8 +19,6 @@ export type AccessKey = {
   clients: readonly string[] | null;
   /** Whether the key works alone, as a token of its contact without a client. */
   standalone: boolean;
-  /** The networks from which the key is accepted, as CIDRs or single addresses; null accepts it from anywhere. */
-  allowedNetworks: readonly string[] | null;
   /** How often the key may be used alone in a minute; null for no limit. */
   requestsPerMinute: number | null;
   /** Custom claims of tokens that are obtained or presented with the key. */
@@ -70,26 +67,6 @@ export function refusalOfKey(key: AccessKey, client: string | undefined, now: nu
   if (status !== 'enabled') return `access_key_${status}`;
   if (client === undefined) return key.standalone ? undefined : 'not_standalone';
   return key.clients === null || key.clients.includes(client) ? undefined : 'other_client';
-}
-
-/** Compiled networks by the list of a key, which is replaced when the key changes. */
-const networks = new WeakMap<readonly string[], (address: string) => boolean>();
-
-/**
- * Returns why the key must not be used from an address, or undefined if it may.
- * @param address undefined if it is not known, which is not accepted of a key with allowed networks.
- */
-export function refusalOfNetwork(
-  { allowedNetworks }: AccessKey,
-  address: string | undefined,
-): 'other_network' | undefined {
-  if (allowedNetworks === null) return undefined;
-  let isAllowed = networks.get(allowedNetworks);
-  if (!isAllowed) {
-    isAllowed = createRangeCheck(allowedNetworks);
-    networks.set(allowedNetworks, isAllowed);
-  }
-  return address !== undefined && isIP(address) !== 0 && isAllowed(address) ? undefined : 'other_network';
 }
 
 export function toScope(permissions: Permissions): string[] {

@@ -220,8 +220,9 @@ async function save(
   const saved = await unlessTaken(saveAccessKey(transaction, after, at), nameTaken);
   await recordNarrowed(transaction, { kind: 'narrowed_access_key', id: before.id, at }, before.scope, saved.scope);
   if (isLimited(before, saved)) {
-    const { id, clients, expiresAt, standalone, allowedNetworks } = saved;
-    const target = JSON.stringify([id, clients, expiresAt, standalone, allowedNetworks]);
+    const { id, clients, expiresAt, standalone, networkMode } = saved;
+    const networks = networkMode === 'enforce' ? saved.allowedNetworks : null;
+    const target = JSON.stringify([id, clients, expiresAt, standalone, networks]);
     await recordChange(transaction, { kind: 'limited_access_key', target, at });
   }
   await audit(transaction, actor, at, action, { before, after: saved });

@@ -1,9 +1,10 @@
 import { refusalOfSecret } from '../credentials/secret.ts';
 import { KeyturnError } from '../errors.ts';
+import { refusalOfNetwork } from '../http/allowed-networks.ts';
 import type { Queryable } from '../storage/database.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
 import type { PresentedSecret } from '../usage/usage-counter.ts';
-import { type AccessKey, refusalOfKey, refusalOfNetwork } from './access-key.ts';
+import { type AccessKey, refusalOfKey } from './access-key.ts';
 import type { AccessKeyCache, PresentedAccessKey } from './access-key-cache.ts';
 import { markAccessKeyUsed } from './access-key-store.ts';
 
@@ -64,7 +65,7 @@ export function recallAccessKey(
 
 /** Returns the form in which a key's use is counted. */
 export function presentedValueOf({ key, secret }: PresentedAccessKey): PresentedSecret {
-  return { owner: key.id, generation: secret.generation, epoch: key.tokenEpoch };
+  return { owner: key.id, generation: secret.generation, epoch: key.tokenEpoch, networks: key };
 }
 
 /**

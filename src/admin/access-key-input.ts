@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { isAddressRange } from '../http/trusted-proxies.ts';
 import { givenNotes, labelFilter, organizationFilter, stateFilter } from './details-schemas.ts';
+import { givenNetworks } from './network-schemas.ts';
 import { sortedQuery } from './paging.ts';
 import { declaredScopes, permissionsSchema } from './presenters/present-access-key.ts';
 import { clientParams } from './routes/client-routes.ts';
@@ -20,24 +20,12 @@ const end = moment.nullable().meta({
   override: { type: ['string', 'null'], format: 'date-time' },
 });
 
-/** Networks that a credential is accepted from. */
-export const allowedNetworks = z
-  .array(z.string().max(50).refine(isAddressRange, 'must be an IP address or a CIDR such as 203.0.113.0/24'))
-  .min(1)
-  .max(50)
-  .nullable()
-  .optional()
-  .meta({
-    description: 'The networks that it is accepted from, as CIDRs or addresses. Null: any.',
-    example: ['203.0.113.0/24'],
-  });
-
 const limits = {
   standalone: z.boolean().optional().meta({
     description:
       'Whether the key works alone, without a client: at the API as a bearer token or in `X-API-Key`. Needs KEYTURN_STANDALONE_KEYS=on.',
   }),
-  allowed_networks: allowedNetworks,
+  ...givenNetworks,
   requests_per_minute: z.int().min(1).max(1_000_000).nullable().optional().meta({
     description: 'How often a stand-alone key may be used in a minute. Null: no limit.',
   }),
@@ -69,11 +57,12 @@ export const keyPatch = z.strictObject({
 /** Returns the fields of a request under their names inside. */
 export function toKeyFields<T extends z.output<typeof keyPatch>>({
   expires_at: expiresAt,
-  allowed_networks: networks,
+  allowed_networks: allowedNetworks,
+  network_mode: networkMode,
   requests_per_minute: requestsPerMinute,
   ...fields
 }: T) {
-  return { ...fields, expiresAt, allowedNetworks: networks, requestsPerMinute };
+  return { ...fields, expiresAt, allowedNetworks, networkMode, requestsPerMinute };
 }
 
 const status = z

@@ -164,6 +164,8 @@ export function fieldsOf<Body extends z.output<typeof clientPatch>>(body: Body) 
     tokenTtlSeconds: body.access_token_ttl,
     defaultScope: body.default_scope,
     selfRotation: body.self_rotation,
+    allowedNetworks: body.allowed_networks,
+    networkMode: body.network_mode,
     jwksUri: body.jwks_uri,
     certificateSubject: readSubject(body),
     certificateBoundTokens: body.tls_client_certificate_bound_access_tokens,

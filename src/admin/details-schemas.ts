@@ -12,6 +12,7 @@ import {
 } from '../clients/client-details.ts';
 import { type Claims, claimLimits, claimsProblem } from '../clients/custom-claims.ts';
 import { dialectNames } from '../configuration/dialects.ts';
+import { givenNetworks, shownNetworks } from './network-schemas.ts';
 import { scopeText, timestamp } from './text.ts';
 
 /** Schemas of the notes and settings of clients and access keys, for requests and responses. */
@@ -106,6 +107,7 @@ export const givenDetails = {
   dialects: dialects.optional(),
   claims: claims.optional(),
   self_rotation: selfRotation.optional(),
+  ...givenNetworks,
 };
 
 /** Members of a client in a response. */
@@ -128,6 +130,7 @@ export const shownDetails = {
     .meta({ description: 'Deviations that are accepted of this client, beside those of the deployment.' }),
   claims: claimSet.meta({ description: 'Custom claims of introspections and JWTs.' }),
   self_rotation: selfRotation.meta({ description: 'Whether the client may rotate its own credential.' }),
+  ...shownNetworks,
 };
 
 /** Members of a request body that creates or changes an access key. */

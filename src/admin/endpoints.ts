@@ -15,6 +15,7 @@ import { identityProviderEndpoints } from './routes/identity-provider-routes.ts'
 import { importEndpoints } from './routes/import-routes.ts';
 import { leakEndpoints } from './routes/leak-routes.ts';
 import { meEndpoints } from './routes/me-routes.ts';
+import { networkEndpoints } from './routes/network-routes.ts';
 import { noticeEndpoints } from './routes/notice-routes.ts';
 import { noticeSettingsEndpoints } from './routes/notice-settings-routes.ts';
 import { offerEndpoints } from './routes/offer-routes.ts';
@@ -45,6 +46,7 @@ export function adminEndpoints(core: Core): Endpoint[] {
     ...webhookDeliveryEndpoints(core),
     ...trustEndpoints(core),
     ...usageEndpoints(core),
+    ...networkEndpoints(core),
     ...authorizationTokenEndpoints(core),
     ...organizationEndpoints(core),
     ...identityProviderEndpoints(core),

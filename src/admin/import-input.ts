@@ -6,6 +6,7 @@ import type { ImportedRow } from '../clients/import-part.ts';
 import type { ClientJwks } from '../clients/verification-key.ts';
 import type { Dialect } from '../configuration/dialects.ts';
 import { givenOrganization } from './details-schemas.ts';
+import { givenNetworks } from './network-schemas.ts';
 import { text, timestamp } from './text.ts';
 
 /** Schemas of an import of the clients of another server. What they contain is checked client by client. */
@@ -86,6 +87,7 @@ const importedClient = z.strictObject({
   dialects: words.optional().meta({ description: 'Deviations that are accepted of it.' }),
   claims: object.optional().meta({ description: 'Custom claims of its tokens.' }),
   self_rotation: z.boolean().optional().meta({ description: 'Whether it may rotate its own credential.' }),
+  ...givenNetworks,
   unmet: words.default([]).meta({
     description: 'Security requirements of the other server that have no equivalent here. Each rejects the client.',
   }),
@@ -205,6 +207,8 @@ function detailsOf(client: z.output<typeof importedClient>): GivenDetails {
     dialects: client.dialects as readonly Dialect[] | undefined,
     claims: claims as GivenDetails['claims'],
     selfRotation: client.self_rotation,
+    allowedNetworks: client.allowed_networks,
+    networkMode: client.network_mode,
   };
 }
 

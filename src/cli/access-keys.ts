@@ -13,13 +13,22 @@ import {
   withNotes,
 } from './detail-options.ts';
 import { addDisableCommand } from './disable-access-keys.ts';
+import {
+  addNetworksCommand,
+  type NetworkOptions,
+  type ShownNetworks,
+  showNetworks,
+  toNetworkFields,
+  withNetworks,
+} from './network-options.ts';
 import { addRegenerationCommands } from './regenerate.ts';
 import { withAdmin } from './stores.ts';
 import { collect, type OutputOptions, present, presentSecret, sheet, time, wholeNumber } from './terminal.ts';
 
 /** Members of the admin API's access key that are displayed. */
 type ShownKey = Json &
-  ShownNotes & {
+  ShownNotes &
+  ShownNetworks & {
     id: string;
     contact_id: string;
     name: string;
@@ -28,7 +37,6 @@ type ShownKey = Json &
     scope: string;
     clients: string[] | null;
     standalone: boolean;
-    allowed_networks: string[] | null;
     requests_per_minute: number | null;
     reveal: boolean;
     hint: string;
@@ -43,14 +51,13 @@ type ShownKey = Json &
 type Permissions = Record<string, string[]>;
 
 type FieldOptions = OutputOptions &
-  NoteOptions & {
+  NoteOptions &
+  NetworkOptions & {
     name?: string;
     permission?: string[];
     client?: string[];
     anyClient?: true;
     standalone?: boolean;
-    allowedNetwork?: string[];
-    anyNetwork?: true;
     requestsPerMinute?: number;
     expiresAt?: Date;
     neverExpires?: true;
@@ -74,10 +81,11 @@ export function addAccessKeyCommands(keys: Command): void {
   addReveal(keys, subject, { below: '/reveal', secret: 'access key', member: 'access_key' });
   addRegenerationCommands(keys, { ...subject, secret: 'access key', member: 'access_key' });
   addUsageCommand(keys, subject);
+  addNetworksCommand(keys, subject);
 }
 
 function addCreate(keys: Command): void {
-  withNotes(withFields(keys.command('create')), { canRemove: false })
+  withNetworks(withNotes(withFields(keys.command('create')), { canRemove: false }), { canRemove: false })
     .description('create an access key for a contact; standard output contains only its value')
     .requiredOption('--contact <id>', 'the id of the contact')
     .requiredOption('--name <text>', 'name of the key, unique within the contact')
@@ -176,12 +184,11 @@ function addActs(keys: Command, subject: Subject): void {
 }
 
 function addUpdate(keys: Command): void {
-  withNotes(withFields(keys.command('update')), { canRemove: true })
+  withNetworks(withNotes(withFields(keys.command('update')), { canRemove: true }), { canRemove: true })
     .description('change only the given fields; live tokens follow at once')
     .argument('<id>', 'the id of the access key')
     .option('--name <text>', 'name of the key, unique within the contact')
     .addOption(new Option('--any-client', 'allow every client').conflicts('client'))
-    .addOption(new Option('--any-network', 'accept the key from everywhere').conflicts('allowedNetwork'))
     .option('--no-standalone', 'accept the key only together with a client')
     .addOption(new Option('--never-expires', 'remove the expiry time').conflicts('expiresAt'))
     .option('--json', 'print the changed access key as one JSON object')
@@ -213,11 +220,6 @@ function withFields(command: Command): Command {
       collect,
     )
     .option('--standalone', 'let the key work alone, without a client (needs KEYTURN_STANDALONE_KEYS=on)')
-    .option(
-      '--allowed-network <networks>',
-      'accept the key only from these addresses or CIDRs; repeatable, or separated by commas',
-      collect,
-    )
     .option('--requests-per-minute <number>', 'limit of a key that works alone; 0 removes it', wholeNumber)
     .option('--expires-at <time>', 'when the key expires, such as 2027-01-31', time);
 }
@@ -236,7 +238,7 @@ function toFields(options: FieldOptions): Json {
     scope: scope && otherScopes(scope).join(' '),
     clients: options.anyClient ? null : options.client,
     standalone: options.standalone,
-    allowed_networks: options.anyNetwork ? null : options.allowedNetwork,
+    ...toNetworkFields(options),
     requests_per_minute: options.requestsPerMinute === 0 ? null : options.requestsPerMinute,
     expires_at: options.neverExpires ? null : options.expiresAt?.toISOString(),
     ...toNoteFields(options),
@@ -272,7 +274,7 @@ function showKey(key: ShownKey): string {
     'used permissions': showUse(key.usage),
     clients: key.clients?.join(', ') ?? 'any',
     'works alone': key.standalone ? 'yes' : 'no',
-    networks: key.allowed_networks?.join(', ') ?? 'any',
+    networks: showNetworks(key),
     'requests per minute': key.requests_per_minute?.toString() ?? 'no limit',
     value: key.retires_at ? `${key.hint}; the previous value is valid until ${key.retires_at}` : key.hint,
     ...showNotes(key),

@@ -8,6 +8,7 @@ import { type KeyOptions, toKeyFields, withKeys } from './client-keys.ts';
 import { type DetailOptions, labelOption, stateOption, toDetailFields, withDetails } from './detail-options.ts';
 import { addExportCommand } from './moving/export-command.ts';
 import { addImportCommand } from './moving/import-command.ts';
+import { addNetworksCommand } from './network-options.ts';
 import { addRegenerationCommands } from './regenerate.ts';
 import { addScopeUsageCommand } from './scope-usage-command.ts';
 import { type ShownClient, showClient } from './show-client.ts';
@@ -44,6 +45,7 @@ export function addClientCommands(clients: Command): void {
   addReveal(clients, subject, { below: '/secret/reveal', secret: 'client secret', member: 'client_secret' });
   addRegenerationCommands(clients, { ...subject, secret: 'client secret', member: 'client_secret' });
   addUsageCommand(clients, subject);
+  addNetworksCommand(clients, subject);
   addScopeUsageCommand(clients, subject);
   addAuthorizationTokenCommand(clients, subject);
   addImportCommand(clients);

@@ -3,6 +3,13 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { readClaimText } from '../clients/custom-claims.ts';
 import { dialectNames } from '../configuration/dialects.ts';
 import type { Json } from './call-admin.ts';
+import {
+  type NetworkOptions,
+  type ShownNetworks,
+  showNetworks,
+  toNetworkFields,
+  withNetworks,
+} from './network-options.ts';
 import { collect, duration } from './terminal.ts';
 
 /** Options for notes, token lifetimes and claims of clients and access keys, and how these are displayed. */
@@ -13,17 +20,18 @@ export type NoteOptions = {
   claim?: Json | false;
 };
 
-export type DetailOptions = NoteOptions & {
-  owner?: string | false;
-  technicalContact?: string[] | false;
-  metadataFile?: Json;
-  metadata?: false | true;
-  accessTokenTtl?: number | false;
-  defaultScope?: string[] | false;
-  dialect?: string[] | false;
-  scopesFile?: Json;
-  selfRotation?: boolean;
-};
+export type DetailOptions = NoteOptions &
+  NetworkOptions & {
+    owner?: string | false;
+    technicalContact?: string[] | false;
+    metadataFile?: Json;
+    metadata?: false | true;
+    accessTokenTtl?: number | false;
+    defaultScope?: string[] | false;
+    dialect?: string[] | false;
+    scopesFile?: Json;
+    selfRotation?: boolean;
+  };
 
 /** Members of the admin API's client and access key that are displayed. */
 export type ShownNotes = {
@@ -32,22 +40,23 @@ export type ShownNotes = {
   claims: Json;
 };
 
-export type ShownDetails = ShownNotes & {
-  owner_contact_id: string | null;
-  contacts: string[];
-  metadata: Json;
-  access_token_ttl: number | null;
-  default_scope: string | null;
-  dialects: string[];
-  self_rotation: boolean;
-  scopes: {
-    name: string;
-    aliases: string[];
-    deprecated: string[];
-    information: string | null;
-    action: string | null;
-  }[];
-};
+export type ShownDetails = ShownNotes &
+  ShownNetworks & {
+    owner_contact_id: string | null;
+    contacts: string[];
+    metadata: Json;
+    access_token_ttl: number | null;
+    default_scope: string | null;
+    dialects: string[];
+    self_rotation: boolean;
+    scopes: {
+      name: string;
+      aliases: string[];
+      deprecated: string[];
+      information: string | null;
+      action: string | null;
+    }[];
+  };
 
 /** Adds the options for a description, labels and claims. @param canRemove whether they can be removed too. */
 export function withNotes(command: Command, { canRemove }: { canRemove: boolean }): Command {
@@ -72,7 +81,7 @@ export function withNotes(command: Command, { canRemove }: { canRemove: boolean 
 
 /** Adds the options of a client's details. @param canRemove whether they can be removed too. */
 export function withDetails(command: Command, { canRemove }: { canRemove: boolean }): Command {
-  withNotes(command, { canRemove })
+  withNetworks(withNotes(command, { canRemove }), { canRemove })
     .option('--owner <contact_id>', 'the id of the contact who is responsible for the client')
     .option(
       '--technical-contact <address>',
@@ -139,6 +148,7 @@ export function toDetailFields(options: DetailOptions): Json {
     scopes: scopesFile,
     dialects: dialect === false ? [] : dialect,
     self_rotation: selfRotation,
+    ...toNetworkFields(options),
     default_scope: defaultScope === false ? null : defaultScope?.filter((scope) => scope !== 'none').join(' '),
   };
 }
@@ -176,6 +186,7 @@ export function showDetails(client: ShownDetails): Record<string, string> {
     ...(scope === null ? {} : { 'default scope': scope || 'none' }),
     ...(dialects.length === 0 ? {} : { dialects: dialects.join(', ') }),
     ...(client.self_rotation ? { 'self-rotation': 'on' } : {}),
+    ...(client.allowed_networks ? { networks: showNetworks(client) } : {}),
   };
 }
 

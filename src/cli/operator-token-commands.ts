@@ -1,23 +1,32 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import { networkModes } from '../http/allowed-networks.ts';
 import { addAct } from './acts.ts';
 import { callAdmin, type Json } from './call-admin.ts';
+import {
+  addNetworksCommand,
+  type NetworkOptions,
+  type ShownNetworks,
+  showNetworks,
+  toNetworkFields,
+  withNetworks,
+} from './network-options.ts';
 import { withAdmin } from './stores.ts';
 import { collect, duration, type OutputOptions, plain, present, presentSecret, say, sheet, table } from './terminal.ts';
 
 /** Members of the admin API's operator token that are displayed. */
-type ShownToken = Json & {
-  id: string;
-  contact_id: string;
-  contact_name: string;
-  name: string;
-  hint: string;
-  permissions: string[];
-  organization_id: string | null;
-  allowed_networks: string[] | null;
-  break_glass: boolean;
-  expires_at: string | null;
-  last_used_at: string | null;
-};
+type ShownToken = Json &
+  ShownNetworks & {
+    id: string;
+    contact_id: string;
+    contact_name: string;
+    name: string;
+    hint: string;
+    permissions: string[];
+    organization_id: string | null;
+    break_glass: boolean;
+    expires_at: string | null;
+    last_used_at: string | null;
+  };
 type Issued = ShownToken & { operator_token: string };
 
 type CreateOptions = OutputOptions & {
@@ -26,6 +35,7 @@ type CreateOptions = OutputOptions & {
   permission?: string[];
   organization?: string;
   network?: string[];
+  networkMode?: string;
   expires?: string;
   breakGlass?: true;
 };
@@ -43,6 +53,11 @@ export function addOperatorTokenCommands(group: Command): void {
     .option('--permission <permissions>', 'what it may do at most; repeatable, or separated by commas', collect)
     .option('--organization <id>', 'the id of the organization that it is limited to')
     .option('--network <cidr>', 'a network that it is accepted from; repeatable', collect)
+    .addOption(
+      new Option('--network-mode <mode>', 'outside these networks: enforce rejects, watch only counts').choices(
+        networkModes,
+      ),
+    )
     .option('--expires <time>', 'time until it expires, such as 24h or 90d, or never (default: 90d)')
     .option('--break-glass', 'for emergencies: each use is recorded and shown on the home page')
     .option('--json', 'print one JSON object with operator_token')
@@ -57,6 +72,7 @@ export function addOperatorTokenCommands(group: Command): void {
         permissions: options.permission,
         organization_id: options.organization,
         allowed_networks: options.network,
+        network_mode: options.networkMode,
         expires_at: options.expires === undefined ? undefined : endIn(options.expires),
         break_glass: options.breakGlass,
       };
@@ -91,6 +107,20 @@ export function addOperatorTokenCommands(group: Command): void {
         ),
       );
     });
+  withNetworks(group.command('update'), { canRemove: true })
+    .description('change the networks that an operator token is accepted from')
+    .argument('<id>', 'the id of the operator token')
+    .option('--json', 'print one JSON object')
+    .addHelpText(
+      'after',
+      `\nExamples:\n  keyturn operator-tokens update ${example} --allowed-network 203.0.113.0/24 --network-mode watch`,
+    )
+    .action(async (id: string, options: OutputOptions & NetworkOptions) => {
+      const request = { params: { id }, body: toNetworkFields(options) };
+      const token = await withAdmin((admin) => callAdmin<ShownToken>(admin, `PATCH ${one}`, request));
+      present(options, token, () => `${plain(token.name)} is accepted from ${showNetworks(token)}.`);
+    });
+  addNetworksCommand(group, { path: one, parameter: 'id', example });
   group
     .command('rotate')
     .description('replace an operator token; the previous one works until its grace period ends')
@@ -135,7 +165,7 @@ function presentIssued(options: OutputOptions, issued: Issued): void {
     contact: `${issued.contact_name} (${issued.contact_id})`,
     permissions: issued.permissions.join(', ') || 'none',
     organization: issued.organization_id ?? 'as its contact',
-    networks: issued.allowed_networks?.join(', ') ?? 'any',
+    networks: showNetworks(issued),
     expires: issued.expires_at ?? 'never',
     'break glass': issued.break_glass ? 'yes' : 'no',
   });

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { keysOfRegistration, type Registration } from '../credentials/registration.ts';
+import { narrowsNetworks } from '../http/allowed-networks.ts';
 import { recordChange } from '../storage/change.ts';
 import type { Transaction } from '../storage/database.ts';
 import { lostScopes } from './change-scopes.ts';
@@ -15,6 +16,8 @@ type ClientLimits = {
   demands?: { accessKey?: 'required'; certificateBoundTokens?: true; dpopBoundTokens?: true; selfRotation?: false };
   /** Deviations that the client may no longer use. */
   dialects?: string[];
+  /** The networks that the client is accepted from, if the change refuses others. */
+  networks?: string[];
   /** The lifetime of tokens in seconds, if the change made it shorter. */
   tokenTtlSeconds?: number;
   /** Hashes of keys, certificates, a `jwks_uri` or a subject that the client no longer authenticates with. */
@@ -45,6 +48,7 @@ function limitsOf(before: Client, after: Client): ClientLimits[] {
   if (Object.keys(demands).length > 0) limits.demands = demands;
   const dialects = before.dialects.filter((name) => !after.dialects.includes(name));
   if (dialects.length > 0) limits.dialects = dialects;
+  if (after.allowedNetworks && narrowsNetworks(before, after)) limits.networks = [...after.allowedNetworks];
   const ttl = after.tokenTtlSeconds;
   if (ttl !== null && ttl < (before.tokenTtlSeconds ?? Number.POSITIVE_INFINITY)) limits.tokenTtlSeconds = ttl;
   const kept = namesOf(after);
@@ -90,6 +94,7 @@ export function limitAgain(client: Client, target: string): { client: Client; is
     ...client,
     ...limits.demands,
     dialects: client.dialects.filter((name) => !limits.dialects?.includes(name)),
+    ...(limits.networks ? { allowedNetworks: limits.networks, networkMode: 'enforce' as const } : {}),
     ...(limits.tokenTtlSeconds === undefined
       ? {}
       : { tokenTtlSeconds: Math.min(limits.tokenTtlSeconds, client.tokenTtlSeconds ?? limits.tokenTtlSeconds) }),

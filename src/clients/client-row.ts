@@ -1,4 +1,5 @@
 import type { Dialect } from '../configuration/dialects.ts';
+import type { NetworkMode } from '../http/allowed-networks.ts';
 import type { Row } from '../storage/database.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
 import type { AuthMethod, Client, ClientKind, ScopeHistory, TokenFormat, TokenTyp } from './client.ts';
@@ -27,6 +28,8 @@ export type ClientRow = Row & {
   certificate_bound_tokens: boolean;
   dpop_bound_tokens: boolean;
   self_rotation: boolean;
+  allowed_networks: string[] | null;
+  network_mode: NetworkMode;
   resource: string | null;
   information: string[] | null;
   scopes: readonly DeclaredScope[];
@@ -71,6 +74,8 @@ export function toRow(client: Client): ClientRow {
     certificate_bound_tokens: client.certificateBoundTokens,
     dpop_bound_tokens: client.dpopBoundTokens,
     self_rotation: client.selfRotation,
+    allowed_networks: client.allowedNetworks && [...client.allowedNetworks],
+    network_mode: client.networkMode,
     resource: client.resource,
     information: client.kind === 'resource_server' ? [...client.information] : null,
     scopes: client.scopes,
@@ -114,6 +119,8 @@ export function toClient(row: ClientRow): Client {
     certificateBoundTokens: row.certificate_bound_tokens,
     dpopBoundTokens: row.dpop_bound_tokens,
     selfRotation: row.self_rotation,
+    allowedNetworks: row.allowed_networks,
+    networkMode: row.network_mode,
     resource: row.resource,
     information: row.information ?? [],
     scopes: row.scopes,

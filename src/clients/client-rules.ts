@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { type Dialect, tokenDialects } from '../configuration/dialects.ts';
 import { Conflict, InvalidInput } from '../errors.ts';
+import { type GivenNetworks, networkLimitOf, widensNetworks } from '../http/allowed-networks.ts';
 import { isPublicAddress } from '../http/public-address.ts';
 import type { Transaction } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
@@ -206,7 +207,7 @@ function requirePublicUrl(uri: string): void {
   }
 }
 
-type Demands = {
+type Demands = GivenNetworks & {
   [Demand in 'accessKey' | 'certificateBoundTokens' | 'dpopBoundTokens' | 'dialects' | 'selfRotation']?:
     | Client[Demand]
     | undefined;
@@ -216,8 +217,8 @@ type Demands = {
 const weakDialects: readonly Dialect[] = ['token_endpoint_audience', 'rs256_assertions'];
 
 /**
- * Returns whether a change drops a requirement: a DPoP proof, a certificate, an access key, or a rule of assertions; or lets
- * the client rotate its own credential.
+ * Returns whether a change drops a requirement: a DPoP proof, a certificate, an access key, a network, or a rule of assertions; or
+ * lets the client rotate its own credential.
  */
 export function weakensAuthentication(client: Client, patch: Demands): boolean {
   return (
@@ -225,6 +226,7 @@ export function weakensAuthentication(client: Client, patch: Demands): boolean {
     (client.certificateBoundTokens && patch.certificateBoundTokens === false) ||
     (client.accessKey === 'required' && patch.accessKey === 'optional') ||
     weakDialects.some((name) => patch.dialects?.includes(name) && !client.dialects.includes(name)) ||
-    (!client.selfRotation && patch.selfRotation === true)
+    (!client.selfRotation && patch.selfRotation === true) ||
+    widensNetworks(client, networkLimitOf(patch, client))
   );
 }

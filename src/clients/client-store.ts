@@ -158,7 +158,7 @@ export async function insertClient(transaction: Transaction, client: Client): Pr
 const columns = `id, client_id, kind, name, enabled, scope, access_key, reveal, auth_method, resource, information, token_format, token_typ,
   token_epoch, tokens_not_before, revision, created_at, updated_at, jwks, jwks_uri, certificate_subject, certificate_bound_tokens,
   dpop_bound_tokens, access_token_ttl, default_scope, claims, owner_contact, description, labels, metadata, contacts, scopes, dialects,
-  self_rotation, organization`;
+  self_rotation, organization, allowed_networks, network_mode`;
 
 /** Inserts clients. Two statements, because row-level security of `client_ids` must see the rows of the first. */
 export async function insertClients(transaction: Transaction, clients: readonly Client[]): Promise<void> {
@@ -193,7 +193,7 @@ export async function saveClient(transaction: Transaction, client: Client, at: D
        dpop_bound_tokens = n.dpop_bound_tokens, auth_method = n.auth_method, access_token_ttl = n.access_token_ttl,
        default_scope = n.default_scope, claims = n.claims, owner_contact = n.owner_contact, description = n.description,
        labels = n.labels, metadata = n.metadata, contacts = n.contacts, scopes = n.scopes, dialects = n.dialects, self_rotation = n.self_rotation,
-       organization = n.organization,
+       organization = n.organization, allowed_networks = n.allowed_networks, network_mode = n.network_mode,
        updated_at = $2, revision = c.revision + 1
      FROM jsonb_populate_record(NULL::clients, $1::jsonb) n WHERE c.id = n.id RETURNING c.*`,
     [JSON.stringify(toRow(client)), at],

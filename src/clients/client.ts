@@ -1,6 +1,7 @@
 import type { Dialect } from '../configuration/dialects.ts';
 import { isOfSecret, type Registration } from '../credentials/registration.ts';
 import { newTokenEpoch, type Secret } from '../credentials/secret.ts';
+import type { NetworkLimit } from '../http/allowed-networks.ts';
 import type { CertificateSubject } from './certificate-subject.ts';
 import type { ClientDetails } from './client-details.ts';
 import type { Claims } from './custom-claims.ts';
@@ -34,7 +35,7 @@ export type TokenTyp = (typeof tokenTyps)[number];
 export type ScopeHistory = readonly { version: number; scope: readonly string[] }[];
 
 /** A registered client (RFC 6749 §2). */
-export type Client = {
+export type Client = NetworkLimit & {
   /** Does not change when the Client ID is regenerated; never leaves the server. */
   id: string;
   /** The current public Client ID. */

@@ -1,4 +1,5 @@
 import type { Dialect } from '../configuration/dialects.ts';
+import { anyNetwork, type GivenNetworks, type NetworkLimit, networkLimitOf } from '../http/allowed-networks.ts';
 import { type AuthMethod, type Client, parseScope, type TokenFormat, type TokenTyp } from './client.ts';
 import { type ClientDetails, noDetails } from './client-details.ts';
 import type { GivenKeys } from './client-rules.ts';
@@ -6,7 +7,7 @@ import type { Claims } from './custom-claims.ts';
 import type { GivenScope } from './declared-scopes.ts';
 
 /** Optional settings that every kind of client has. */
-export type GivenDetails = { [Field in keyof ClientDetails]?: ClientDetails[Field] | undefined } & {
+export type GivenDetails = GivenNetworks & { [Field in keyof ClientDetails]?: ClientDetails[Field] | undefined } & {
   tokenTtlSeconds?: number | null | undefined;
   /** Scopes, separated by spaces; null grants all of the client's scopes if none is requested. */
   defaultScope?: string | null | undefined;
@@ -16,7 +17,8 @@ export type GivenDetails = { [Field in keyof ClientDetails]?: ClientDetails[Fiel
   selfRotation?: boolean | undefined;
 };
 
-type Detailed = Pick<Client, 'tokenTtlSeconds' | 'defaultScope' | 'dialects' | 'claims' | 'selfRotation' | 'details'>;
+type Detailed = NetworkLimit &
+  Pick<Client, 'tokenTtlSeconds' | 'defaultScope' | 'dialects' | 'claims' | 'selfRotation' | 'details'>;
 
 /** The details of a client that has none. */
 const withoutDetails: Detailed = {
@@ -25,6 +27,7 @@ const withoutDetails: Detailed = {
   dialects: [],
   claims: {},
   selfRotation: false,
+  ...anyNetwork,
   details: noDetails,
 };
 
@@ -61,6 +64,7 @@ export function detailsOf(given: GivenDetails, before: Detailed = withoutDetails
     dialects: given.dialects ? [...new Set(given.dialects)] : before.dialects,
     claims: given.claims ?? before.claims,
     selfRotation: given.selfRotation ?? before.selfRotation,
+    ...networkLimitOf(given, before),
     details: {
       ownerContactId: or(given.ownerContactId, details.ownerContactId),
       description: or(given.description, details.description),

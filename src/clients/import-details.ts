@@ -1,4 +1,5 @@
 import { dialectsProblem } from '../configuration/dialects.ts';
+import { networksProblem } from '../http/allowed-networks.ts';
 import type { Queryable } from '../storage/database.ts';
 import {
   contactsProblem,
@@ -17,7 +18,7 @@ import { detailsOf } from './given-details.ts';
 /** Returns why the details of a client cannot be imported. */
 export function detailProblems({ details: given, scope }: ForeignClient): string[] {
   if (!given) return [];
-  const { tokenTtlSeconds: ttl, defaultScope, dialects, claims, details } = detailsOf(given);
+  const { tokenTtlSeconds: ttl, defaultScope, dialects, claims, details, allowedNetworks } = detailsOf(given);
   const { description, labels, metadata, contacts } = details ?? noDetails;
   const isLifetime = ttl === null || (Number.isInteger(ttl) && ttl >= tokenLifetimes.min && ttl <= tokenLifetimes.max);
   const excess = defaultScope?.filter((one) => !scope.includes(one)) ?? [];
@@ -30,6 +31,7 @@ export function detailProblems({ details: given, scope }: ForeignClient): string
     default_scope: excess.length > 0 ? 'has a scope that is not in its `scope`' : undefined,
     dialects: dialectsProblem(dialects),
     claims: claimsProblem(claims),
+    allowed_networks: networksProblem(allowedNetworks),
   };
   return Object.entries(problems).flatMap(([field, problem]) => (problem ? [`\`${field}\` ${problem}`] : []));
 }

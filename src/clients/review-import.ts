@@ -219,10 +219,19 @@ async function findImported(
 function registrationOf(client: Client): unknown {
   const { name, organizationId, scope, accessKey, reveal, authMethod, jwks, jwksUri, certificateSubject } = client;
   const { certificateBoundTokens, dpopBoundTokens, resource, tokenTtlSeconds, defaultScope, claims, details } = client;
-  const { selfRotation } = client;
+  const { selfRotation, allowedNetworks, networkMode } = client;
   const dialects = [...client.dialects].sort();
   const proof = { authMethod, jwks, jwksUri, certificateSubject, certificateBoundTokens, dpopBoundTokens };
-  const noted = { tokenTtlSeconds, defaultScope, dialects, claims, details, selfRotation };
+  const noted = {
+    tokenTtlSeconds,
+    defaultScope,
+    dialects,
+    claims,
+    details,
+    selfRotation,
+    allowedNetworks,
+    networkMode,
+  };
   // Drop undefined members, as the database does.
   return JSON.parse(
     JSON.stringify({ name, organizationId, scope: [...scope].sort(), accessKey, reveal, resource, ...proof, ...noted }),

@@ -8,6 +8,7 @@ import {
   explainDisabledClient,
   explainEndedSecret,
   explainKey,
+  explainNetworks,
   subjectOfClient,
   subjectOfKey,
 } from './find-cause.ts';
@@ -40,6 +41,7 @@ async function findDecider(deps: CauseDeps, request: RejectedRequest): Promise<F
   if (decidedBy === null) return undefined;
   const client = await findClientById(deps.database, decidedBy);
   if (client) {
+    if (reason === 'other_network') return await explainNetworks(deps, client, at);
     if (reason === 'client_disabled') return await explainDisabledClient(deps, client, at);
     return await explainEnded(deps, request, 'client', subjectOfClient(client));
   }
@@ -94,7 +96,7 @@ const meanings: Readonly<Record<string, string>> = {
   access_key_disabled: 'The access key was disabled.',
   access_key_expired: 'The access key had expired.',
   other_client: 'The access key is limited to other clients.',
-  other_network: 'The access key is limited to other networks, or the address of its user was not reported.',
+  other_network: 'The credential is limited to other networks, or the address of its user is not known.',
   not_standalone: 'The access key must be used together with a client.',
   unknown_token: 'The token is not known: it was never issued here, or it expired or was revoked and was deleted.',
   actor_disabled: 'An API that exchanged the token is disabled or was deleted.',

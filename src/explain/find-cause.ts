@@ -86,6 +86,19 @@ export async function explainDisabledClient(deps: CauseDeps, client: Client, unt
   return finding('client_disabled', 'rejected', text, { subject: subjectOfClient(client), ...cause });
 }
 
+/** Explains that a client is accepted from other networks only. */
+export async function explainNetworks(deps: CauseDeps, client: Client, until?: Date): Promise<Finding> {
+  const cause = await findCause(
+    deps,
+    await targetsOf(deps, client),
+    ['client.update', 'client.create', 'client.import'],
+    until,
+  );
+  const networks = client.allowedNetworks?.join(', ') ?? 'any';
+  const text = `The client “${client.name}” is accepted only from these networks: ${networks}. It was last changed${whenText(cause)}.`;
+  return finding('other_network', 'rejected', text, { subject: subjectOfClient(client), ...cause });
+}
+
 /**
  * Explains that the organization of an enabled client or access key is disabled. Returns undefined if it is not.
  * @param query finds the organization by the id of the client or access key.

@@ -1,7 +1,5 @@
-import { isIPv4 } from 'node:net';
-import { networkOf } from '../http/client-address.ts';
+import { networkName } from '../http/allowed-networks.ts';
 import type { Transaction } from '../storage/database.ts';
-import { otherSources } from '../usage/usage-source.ts';
 import type { NewSource } from '../usage/usage-store.ts';
 import { nameThings, type ThingRef } from './name-things.ts';
 import { insertNotices, type NewNotice } from './notice-store.ts';
@@ -43,12 +41,4 @@ export async function insertNewNetworks(transaction: Transaction, added: readonl
     return [{ ...thing, kind: 'new_network', at: lastUsedAt, moment: `network:${owner}:${network}`, data }];
   });
   await insertNotices(transaction, notices);
-}
-
-/** Returns the /24 network of an IPv4 address or the /64 network of an IPv6 address; undefined for any other text. */
-function networkName(address: string): string | undefined {
-  if (isIPv4(address)) return `${address.replace(/\.\d+$/, '')}.0/24`;
-  if (!address.includes(':') || address === otherSources) return undefined;
-  const network = networkOf(address);
-  return network === undefined ? undefined : `${network}::/64`;
 }

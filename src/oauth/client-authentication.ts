@@ -8,6 +8,7 @@ import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import { isForeignClientId, isForeignSecret } from '../credentials/foreign-credential.ts';
 import { currentOf, isKeyCredential, type Secret } from '../credentials/secret.ts';
 import { createMatcher, type Matcher, recallVerified, rememberVerified } from '../credentials/verifier.ts';
+import { refusalOfNetwork } from '../http/allowed-networks.ts';
 import { countHeaders } from '../http/normalize-request.ts';
 import type { UsedKey } from '../usage/client-key-store.ts';
 import type { PresentedSecret } from '../usage/usage-counter.ts';
@@ -60,6 +61,7 @@ export function authenticateClient(core: Core, certificateOf: CertificateReader,
         : 'identity' in presented
           ? await verifyIdentity(core, presented)
           : await verifyKeys(core, presented, leftKeys);
+    await requireNetwork(core, caller, addressOf(ctx.req));
     const certificate = caller.client.certificateBoundTokens ? certificateOf(ctx.req) : undefined;
     if (certificate && certificate !== 'unreadable' && isInDate(certificate, core.clock()))
       caller.certificate = certificate;
@@ -68,13 +70,25 @@ export function authenticateClient(core: Core, certificateOf: CertificateReader,
   };
 }
 
+/**
+ * Requires that an authenticated client may call from an address. Only the owner of a valid credential gets as far as
+ * this, and a rejection takes as long as that of a wrong secret: both read the client again.
+ * @throws {InvalidClient} with the same answer as for a wrong credential.
+ */
+async function requireNetwork(core: Core, caller: Caller, address: string): Promise<void> {
+  if (!refusalOfNetwork(caller.client, address)) return;
+  const recent = await core.clients.findRecent(caller.clientId);
+  const reason = refusalOfNetwork(recent?.client ?? caller.client, address);
+  if (reason) admit(core, { reason, tried: presentedSecretOf(caller) });
+}
+
 export function callerOf(ctx: Context): Caller {
   return ctx.state['caller'] as Caller;
 }
 
 /** Returns the presented secret in the form in which its use is counted. */
 export function presentedSecretOf({ client, secret, key }: Pick<Caller, 'client' | 'secret' | 'key'>): PresentedSecret {
-  return { owner: client.id, generation: secret?.generation ?? 0, epoch: client.tokenEpoch, key };
+  return { owner: client.id, generation: secret?.generation ?? 0, epoch: client.tokenEpoch, key, networks: client };
 }
 
 /**

@@ -20,6 +20,10 @@ export async function readAccessKey(
   if (value === undefined) return undefined;
   const presented = await requireAccessKey(core, value, { client: client.id, address });
   await recordFirstUse(core, presented);
-  ctx.state['presentedAccessKey'] = presentedValueOf(presented);
+  const used = presentedValueOf(presented);
+  // The address is that of the caller or, for an introspection, of the request that the resource server serves.
+  core.usage.watch(used, address);
+  const { owner, generation, epoch } = used;
+  ctx.state['presentedAccessKey'] = { owner, generation, epoch };
   return presented;
 }

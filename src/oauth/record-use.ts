@@ -33,9 +33,12 @@ export function recordUse(core: Core, addressOf: (request: Context['req']) => st
       countFailure(core, ctx, source, error);
       throw error;
     }
-    if (ctx.path === rotatePath) return;
     const caller = ctx.state['caller'] as Caller;
     const secret = presentedSecretOf(caller);
+    if (ctx.path === rotatePath) {
+      core.usage.watch(secret, source.address);
+      return;
+    }
     const scope = ctx.state['grantedScope'] as string | undefined;
     if (scope !== undefined) countScopes(core, caller.client, scope);
     const lifetimeSeconds = (ctx.state['lifetimeSeconds'] as number | undefined) ?? 0;

@@ -5,9 +5,10 @@ import { authenticateOperator } from '../contacts/manage-contacts.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { verifiersOf } from '../credentials/verifier.ts';
-import { createRangeCheck } from '../http/client-address.ts';
+import { refusalOfNetwork } from '../http/allowed-networks.ts';
 import type { Clock } from '../process/clock.ts';
 import type { Queryable } from '../storage/database.ts';
+import type { UsageCounter } from '../usage/usage-counter.ts';
 import { findPresentedToken, noteUseOf, type PresentedToken, recordBreakGlassUse } from './bounded-token-store.ts';
 
 type Deps = {
@@ -16,6 +17,7 @@ type Deps = {
   clock: Clock;
   change: CommitChange;
   metrics: { brokeGlass(): void };
+  usage: Pick<UsageCounter, 'used' | 'refused'>;
 };
 
 /** How exactly the last use is recorded, so that not every request writes. */
@@ -33,7 +35,14 @@ export async function findOperator(deps: Deps, token: string, address: string): 
   const now = new Date(deps.clock());
   const found = await findPresentedToken(deps.database, verifiers, now);
   if (!found?.isOrganizationEnabled) return undefined;
-  if (found.allowedNetworks && !createRangeCheck(found.allowedNetworks)(address)) return undefined;
+  const presented = { owner: found.id, generation: 1, epoch: 0, networks: found };
+  const source = { address, userAgent: '' };
+  const refusal = refusalOfNetwork(found, address);
+  if (refusal) {
+    deps.usage.refused(presented, source, refusal);
+    return undefined;
+  }
+  deps.usage.used(presented, source);
   const operator: Grantor = {
     id: found.contactId,
     name: found.contactName,

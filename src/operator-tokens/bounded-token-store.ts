@@ -1,11 +1,12 @@
 import type { Permission } from '../contacts/contact.ts';
 import type { Verifier } from '../credentials/verifier.ts';
+import type { NetworkLimit } from '../http/allowed-networks.ts';
 import { recordChange, recordChanges } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import type { BoundedToken } from './bounded-token.ts';
 
 const columns = `t.id, t.contact AS "contactId", c.name AS "contactName", t.name, t.hint, t.permissions,
-  t.organization AS "organizationId", t.networks AS "allowedNetworks", t.break_glass AS "breakGlass",
+  t.organization AS "organizationId", t.networks AS "allowedNetworks", t.network_mode AS "networkMode", t.break_glass AS "breakGlass",
   t.created_at AS "createdAt", t.expires_at AS "expiresAt", t.last_used_at AS "lastUsedAt"`;
 const from = 'FROM bounded_tokens t JOIN contacts c ON c.id = t.contact';
 
@@ -48,16 +49,19 @@ export async function listBoundedTokens(
   );
 }
 
+const live = `SELECT ${columns} ${from} WHERE t.id = $1 AND (t.expires_at IS NULL OR t.expires_at > $2)`;
+
+/** Finds a token that has not expired. */
+export async function findBoundedToken(database: Queryable, id: string, now: Date): Promise<BoundedToken | undefined> {
+  return (await database.query<Row & BoundedToken>(live, [id, now]))[0];
+}
+
 export async function lockBoundedToken(
   transaction: Transaction,
   id: string,
   now: Date,
 ): Promise<BoundedToken | undefined> {
-  const [row] = await transaction.query<Row & BoundedToken>(
-    `SELECT ${columns} ${from} WHERE t.id = $1 AND (t.expires_at IS NULL OR t.expires_at > $2) FOR UPDATE OF t`,
-    [id, now],
-  );
-  return row;
+  return (await transaction.query<Row & BoundedToken>(`${live} FOR UPDATE OF t`, [id, now]))[0];
 }
 
 /** The person at an identity provider who got a token by `keyturn login`. */
@@ -71,8 +75,8 @@ export async function insertBoundedToken(
 ): Promise<void> {
   await transaction.query(
     `INSERT INTO bounded_tokens (id, contact, name, verifier, key_version, hint, permissions, organization, networks,
-       break_glass, created_at, expires_at, provider, subject, sid)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+       break_glass, created_at, expires_at, provider, subject, sid, network_mode)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
     [
       token.id,
       token.contactId,
@@ -89,8 +93,18 @@ export async function insertBoundedToken(
       person?.provider ?? null,
       person?.subject ?? null,
       person?.sid ?? null,
+      token.networkMode,
     ],
   );
+}
+
+/** Saves the networks of a token. */
+export async function setNetworks(transaction: Transaction, id: string, limit: NetworkLimit): Promise<void> {
+  await transaction.query('UPDATE bounded_tokens SET networks = $2, network_mode = $3 WHERE id = $1', [
+    id,
+    limit.allowedNetworks,
+    limit.networkMode,
+  ]);
 }
 
 export async function setEnd(transaction: Transaction, id: string, expiresAt: Date): Promise<void> {

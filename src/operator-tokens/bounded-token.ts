@@ -1,10 +1,11 @@
 import type { Permission } from '../contacts/contact.ts';
+import type { NetworkLimit } from '../http/allowed-networks.ts';
 
 /**
  * An operator token with a name and an end, for a program or a command line. It may do at most what its contact may do
  * now. A contact can have many, beside the one that it signs in to the console with.
  */
-export type BoundedToken = {
+export type BoundedToken = NetworkLimit & {
   id: string;
   contactId: string;
   contactName: string;
@@ -14,8 +15,6 @@ export type BoundedToken = {
   permissions: readonly Permission[];
   /** The organization that it is limited to, for a contact of the deployment; null: the reach of its contact. */
   organizationId: string | null;
-  /** CIDRs that it is accepted from; null: any. */
-  allowedNetworks: readonly string[] | null;
   /** Whether each use is an alarm: for emergencies alone. */
   breakGlass: boolean;
   createdAt: Date;

@@ -7,28 +7,30 @@ import { requireContact } from '../contacts/manage-contacts.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { issueSecret } from '../credentials/secret.ts';
 import { Forbidden, invalidField, NotFound } from '../errors.ts';
+import { anyNetwork, type GivenNetworks, networkLimitOf } from '../http/allowed-networks.ts';
 import type { Clock } from '../process/clock.ts';
-import type { Transaction } from '../storage/database.ts';
+import type { Queryable, Transaction } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
 import type { BoundedToken } from './bounded-token.ts';
 import {
   acknowledgeBreakGlassUse,
   deleteBoundedToken,
+  findBoundedToken,
   insertBoundedToken,
   lockBoundedToken,
   setEnd,
+  setNetworks,
   type TokenPerson,
 } from './bounded-token-store.ts';
 
 type Deps = { keyRing: KeyRing; clock: Clock; config: { operatorTokenDays: number } };
 
-export type NewToken = {
+export type NewToken = GivenNetworks & {
   contactId: string;
   name: string;
   /** Undefined: those of the contact. */
   permissions?: readonly Permission[] | undefined;
   organizationId?: string | null | undefined;
-  allowedNetworks?: readonly string[] | null | undefined;
   /** Undefined: after 90 days. Null: never. */
   expiresAt?: Date | null | undefined;
   breakGlass?: boolean | undefined;
@@ -72,7 +74,7 @@ export async function issueBoundedToken(
     name: input.name,
     permissions,
     organizationId,
-    allowedNetworks: input.allowedNetworks ?? null,
+    ...networkLimitOf(input, anyNetwork),
     breakGlass: input.breakGlass ?? false,
     createdAt: at,
     expiresAt: endOf(deps, input.expiresAt, at),
@@ -140,6 +142,30 @@ export async function rotateBoundedToken(
   return { ...issued, previousEndsAt };
 }
 
+/**
+ * Changes the networks that a token is accepted from.
+ * @throws {Forbidden} if the operator uses a bounded token, which must not shed its own limits or those of others.
+ */
+export async function changeNetworks(
+  transaction: Transaction,
+  deps: { clock: Clock },
+  grantor: Grantor,
+  id: string,
+  given: GivenNetworks,
+): Promise<BoundedToken> {
+  const at = new Date(deps.clock());
+  const token = await requireToken(transaction, grantor, id, at);
+  requireUnbounded(grantor);
+  requireHeld(grantor, token.permissions);
+  const changed = { ...token, ...networkLimitOf(given, token) };
+  await setNetworks(transaction, id, changed);
+  await audit(transaction, grantor, at, 'update_bounded', changed, {
+    before: auditView(token),
+    after: auditView(changed),
+  });
+  return changed;
+}
+
 /** Ends a token at once. */
 export async function revokeBoundedToken(
   transaction: Transaction,
@@ -178,9 +204,22 @@ export async function acknowledgeUse(
   });
 }
 
+/** Finds a token that the operator may see. @throws {NotFound} */
+export async function requireShownToken(
+  database: Queryable,
+  grantor: Grantor,
+  id: string,
+  at: Date,
+): Promise<BoundedToken> {
+  return requireVisible(grantor, await findBoundedToken(database, id, at));
+}
+
 /** Finds a token of the operator, or of anyone if the operator may manage contacts. @throws {NotFound} */
 async function requireToken(transaction: Transaction, grantor: Grantor, id: string, at: Date): Promise<BoundedToken> {
-  const token = await lockBoundedToken(transaction, id, at);
+  return requireVisible(grantor, await lockBoundedToken(transaction, id, at));
+}
+
+function requireVisible(grantor: Grantor, token: BoundedToken | undefined): BoundedToken {
   const isOwn = token?.contactId === grantor.id;
   if (!token || !(isOwn || grantor.permissions.includes('contacts:manage'))) throw new NotFound('operator token');
   return token;
@@ -213,6 +252,7 @@ function auditView(token: BoundedToken): Record<string, unknown> {
     permissions: token.permissions,
     organization_id: token.organizationId,
     allowed_networks: token.allowedNetworks,
+    network_mode: token.networkMode,
     break_glass: token.breakGlass,
     expires_at: token.expiresAt,
   };

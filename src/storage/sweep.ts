@@ -19,6 +19,7 @@ const tables = [
   'used_assertions',
   'unseen_revocations',
   'rejected_requests',
+  'network_watches',
   'console_sessions',
   'console_links',
   'notices',

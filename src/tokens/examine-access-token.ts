@@ -1,8 +1,9 @@
-import { type KnownAccessKey, refusalOfKey, refusalOfNetwork } from '../access-keys/access-key.ts';
+import { type KnownAccessKey, refusalOfKey } from '../access-keys/access-key.ts';
 import type { PresentedAccessKey } from '../access-keys/access-key-cache.ts';
 import type { Client, KnownClient } from '../clients/client.ts';
 import { isWellFormedSecret } from '../credentials/credential-format.ts';
 import type { Secret } from '../credentials/secret.ts';
+import { refusalOfNetwork } from '../http/allowed-networks.ts';
 import { isJwtShaped, readJwtAccessToken } from './jwt-access-token.ts';
 import { type FoundToken, type LiveToken, liveOnly, type RefusedToken, sameSeenBy, seenBy } from './seen-token.ts';
 import type { SigningKey } from './signing-keys.ts';

@@ -136,7 +136,7 @@ async function limitAccessKey(repeat: Repeat, target: string): Promise<boolean> 
     clients: clients ?? key.clients,
     expiresAt,
     standalone: key.standalone && standalone,
-    allowedNetworks: networks ?? key.allowedNetworks,
+    ...(networks ? { allowedNetworks: networks, networkMode: 'enforce' as const } : {}),
   };
   if (!limited.standalone) limited.requestsPerMinute = null;
   await saveAccessKey(transaction, limited, at);

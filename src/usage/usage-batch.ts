@@ -43,9 +43,9 @@ export type SourceCount = SourceName & {
 const hourMs = 3_600_000;
 export const minuteMs = 60_000;
 
-/** Returns a batch with these rejected requests and no counts. */
-export function batchOf(rejected: UsageBatch['rejected']): UsageBatch {
-  return { id: randomUUID(), hours: [], tokens: [], sources: [], keys: [], rejected };
+/** Returns a batch with these rejected requests, these uses from outside the watched networks, and no counts. */
+export function batchOf(rejected: UsageBatch['rejected'], outside: UsageBatch['outside'] = []): UsageBatch {
+  return { id: randomUUID(), hours: [], tokens: [], sources: [], keys: [], rejected, outside };
 }
 
 /** Converts counts of one minute to rows. @param startedAt when that minute began. */

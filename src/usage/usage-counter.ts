@@ -1,8 +1,10 @@
 import { StoreUnavailable } from '../errors.ts';
+import type { NetworkLimit } from '../http/allowed-networks.ts';
 import type { Log } from '../observability/log.ts';
 import type { Clock } from '../process/clock.ts';
 import type { Database } from '../storage/database.ts';
 import { keyGeneration, keyIdOf, type UsedKey } from './client-key-store.ts';
+import { createNetworkWatches } from './network-watches.ts';
 import { createRejectedRequests, type RejectedRequest } from './rejected-requests.ts';
 import { batchOf, minuteMs, type SecretCount, type SourceCount, toBatch } from './usage-batch.ts';
 import { otherSources, type SourceName } from './usage-source.ts';
@@ -11,8 +13,15 @@ import { addUsage, type NoteUse, type UsageBatch } from './usage-store.ts';
 /**
  * The credential that was presented. Generation 0 means none of the owner's secrets.
  * @property key the key or certificate that was used, which is counted by itself too.
+ * @property networks the networks that the owner is accepted from, whose watch counts uses from other ones.
  */
-export type PresentedSecret = { owner: string; generation: number; epoch: number; key?: UsedKey | undefined };
+export type PresentedSecret = {
+  owner: string;
+  generation: number;
+  epoch: number;
+  key?: UsedKey | undefined;
+  networks?: NetworkLimit;
+};
 
 /** Counts in memory how secrets are used. No store is involved until a batch is taken, every few seconds. */
 export type UsageCounter = {
@@ -24,6 +33,8 @@ export type UsageCounter = {
   failed(secret: PresentedSecret, source: SourceName, code: string): void;
   /** Counts a failed authentication. @param reason `wrong_secret`, `retired_secret`, … */
   refused(secret: PresentedSecret, source: SourceName, reason: string): void;
+  /** Counts a use that the allowed networks of its owner would refuse. Called by `issued`, `used` and `failed`. */
+  watch(secret: PresentedSecret, address: string | undefined): void;
   /** Notes a rejected request, to explain it later. Beyond a limit, requests are not noted. */
   rejected(request: RejectedRequest): void;
   /** Returns and clears everything counted, in batches that fit one statement. */
@@ -50,6 +61,7 @@ export function createUsageCounter({ clock }: { clock: Clock }): UsageCounter {
   let sourcesInAll = 0;
   let keys = 0;
   const requests = createRejectedRequests();
+  const watches = createNetworkWatches();
 
   function countOf(secret: PresentedSecret, now: number): SecretCount {
     const nowMinute = Math.floor(now / minuteMs);
@@ -139,6 +151,7 @@ export function createUsageCounter({ clock }: { clock: Clock }): UsageCounter {
   function use(secret: PresentedSecret, from: SourceName, outcome: string, lifetimeSeconds: number): void {
     const now = clock();
     countUse(countOf(secret, now), secret.epoch, from, outcome, now, lifetimeSeconds);
+    watches.count(secret.owner, secret.networks, from.address, now);
     const ofKey = secret.key && countOfKey(secret, now);
     if (ofKey) countUse(ofKey, secret.epoch, from, outcome, now, lifetimeSeconds);
   }
@@ -191,11 +204,13 @@ export function createUsageCounter({ clock }: { clock: Clock }): UsageCounter {
       const ofKey = secret.key && countOfKey(secret, now);
       if (ofKey) countRefusal(ofKey, from, reason, now);
     },
+    watch: ({ owner, networks }, address) => watches.count(owner, networks, address, clock()),
     rejected: requests.add,
     take: () => {
       closeMinute();
       const rejected = requests.take();
-      if (rejected.length > 0) closed.push(batchOf(rejected));
+      const outside = watches.take();
+      if (rejected.length + outside.length > 0) closed.push(batchOf(rejected, outside));
       const batches = closed;
       closed = [];
       return batches;

@@ -1,5 +1,6 @@
 import type { Database, Row, Transaction } from '../storage/database.ts';
 import { addUsedKeys, type UsedKeyRow } from './client-key-store.ts';
+import { type OutsideUse, saveOutsideUses } from './network-watches.ts';
 import { type RejectedRequest, saveRejectedRequests } from './rejected-requests.ts';
 import { decodeCaller } from './usage-source.ts';
 
@@ -30,6 +31,7 @@ export type UsageBatch = {
   /** Keys and certificates that have counts of their own, with their id as the owner. */
   keys: UsedKeyRow[];
   rejected: RejectedRequest[];
+  outside: OutsideUse[];
 };
 
 /** A source that a batch has added to those of a credential. */
@@ -71,6 +73,7 @@ export async function addUsage(
       new Date(now + keepSourcesMs),
     ]);
     await saveRejectedRequests(transaction, batch.rejected);
+    await saveOutsideUses(transaction, batch.outside);
     const added = sources.flatMap(({ owner, address, is_new, last_used_at: lastUsedAt }) =>
       is_new && lastUsedAt ? [{ owner, address, lastUsedAt }] : [],
     );

@@ -108,6 +108,8 @@ const table: Record<string, Permission> = {
   'patch /notices/settings': 'contacts:manage',
   'get /notices/{id}': 'integrations:view',
   'post /notices/{id}/retry': 'integrations:edit',
+  'get /clients/{client_id}/allowed-networks': 'integrations:view',
+  'get /access-keys/{id}/allowed-networks': 'integrations:view',
   'get /search': 'integrations:view',
   'get /audit-events': 'audit:view',
   'get /signing-keys': 'integrations:view',
@@ -119,6 +121,8 @@ const table: Record<string, Permission> = {
 const forEveryone = [
   'get /operator-tokens',
   'post /operator-tokens',
+  'patch /operator-tokens/{id}',
+  'get /operator-tokens/{id}/allowed-networks',
   'post /operator-tokens/{id}/rotate',
   'delete /operator-tokens/{id}',
   'get /me',

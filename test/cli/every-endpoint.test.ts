@@ -47,6 +47,7 @@ async function walk(group: 'clients' | 'access-keys', id: string | undefined): P
   for (const verb of ['list', `show ${id}`, `reveal ${id}`, `usage ${id}`, `update ${id} --name New`]) {
     await run(`${group} ${verb}`);
   }
+  await run(`${group} networks ${id}`);
   for (const end of ['undo', 'finish']) {
     await run(`${group} regenerate ${id} --yes`);
     if (end === 'undo') {
@@ -89,6 +90,8 @@ async function walkContact(): Promise<void> {
   const { id } = await run('contacts create --name Bo --email bo@example.com');
   const { id: token } = await run(`operator-tokens create --name Pipeline --contact ${keeper} --expires 30d`);
   await run('operator-tokens list');
+  await run(`operator-tokens update ${token} --any-network`);
+  await run(`operator-tokens networks ${token}`);
   const { id: next } = await run(`operator-tokens rotate ${token} --overlap 0s`);
   await run(`operator-tokens revoke ${next} --yes`);
   await askPostgres(

@@ -94,6 +94,8 @@ const client = fc.record({
     certificateBoundTokens: fc.constantFrom(undefined, true, false),
     dpopBoundTokens: fc.boolean(),
     selfRotation: fc.boolean(),
+    allowedNetworks: fc.constantFrom(null, ['203.0.113.0/24', '2001:db8::/48']),
+    networkMode: fc.constantFrom('watch' as const, 'enforce' as const),
     description: fc.constantFrom(null, 'One line', ' Two\nlines, "quoted"; ', '=1+1'),
     labels: fc.dictionary(fc.stringMatching(/^[a-z]{1,9}$/), fc.constantFrom('', 'a=b', ' x ', 'müde'), { maxKeys: 3 }),
     metadata: fc.dictionary(fc.stringMatching(/^[a-z_]{1,9}$/), fc.jsonValue({ maxDepth: 2 }), { maxKeys: 2 }),

@@ -173,7 +173,7 @@ export async function fill({ adminFetch, publicUrl, look, operator, signIn }: Co
 
   // Usage counts are written in batches, so wait until they are visible.
   const at = `/console/clients/${order.client_id}`;
-  await post('/operator-tokens', {
+  const pipeline = await post('/operator-tokens', {
     name: `Pipeline ${hostile}`,
     contact_id: contact.id,
     permissions: ['integrations:view'],
@@ -229,6 +229,7 @@ export async function fill({ adminFetch, publicUrl, look, operator, signIn }: Co
     'resource-server': `/console/clients/${api.client_id}`,
     contact: `/console/contacts/${contact.id}`,
     'identity-provider': `/console/identity-providers/${login.id}`,
+    'operator-token-networks': `/console/operator-tokens/${pipeline.id}/networks`,
     'contact-sessions': `/console/contacts/${me.id}/sessions`,
     'contact-edit': `/console/contacts/${contact.id}/edit`,
     'contact-keys-disable': `/console/contacts/${contact.id}/disable-access-keys`,

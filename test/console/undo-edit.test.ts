@@ -41,9 +41,17 @@ it('undoes a saved edit of a client from the message, with everything as before'
     name: 'Sync 2',
     permission: 'orders:read',
     access_key: 'required',
+    allowed_networks: '203.0.113.0/24\n2001:db8::/48',
+    network_mode: 'watch',
   });
   expect(page.text).toContain('Undo the edit');
-  expect(await show(`/clients/${id}`)).toMatchObject({ name: 'Sync 2', scope: 'orders:read', access_key: 'required' });
+  expect(await show(`/clients/${id}`)).toMatchObject({
+    name: 'Sync 2',
+    scope: 'orders:read',
+    access_key: 'required',
+    allowed_networks: ['203.0.113.0/24', '2001:db8::/48'],
+    network_mode: 'watch',
+  });
   expect((await undo(editIn(page.text))).status).toBe(303);
   const volatile = { revision: 0, updated_at: '' };
   expect({ ...(await show(`/clients/${id}`)), ...volatile }).toEqual({ ...before, ...volatile });
@@ -96,4 +104,27 @@ it('offers no undo for an edit that changed nothing', async () => {
     access_key: 'optional',
   });
   expect([page.text.includes('Saved.'), editIn(page.text)]).toEqual([true, undefined]);
+});
+
+it('fills in the networks that were seen, to be watched first, and undoes the networks of an operator token', async () => {
+  const operator = await server.operator();
+  const body = { name: 'Pipeline', contact_id: operator.id, permissions: ['integrations:view'] };
+  const made = await post('/operator-tokens', body);
+  await server.adminFetch('/me', { token: made.operator_token });
+  const page = `/console/operator-tokens/${made.id}/networks`;
+  const filled = await server.send(page, { allowed_networks: '', propose: 'on' }, cookie);
+  expect(filled.text).toContain('>127.0.0.0/24</textarea>');
+  expect(filled.text).toMatch(/value="watch"[^>]*checked/);
+  const networks = { allowed_networks: '127.0.0.0/24', network_mode: 'watch' };
+  const saved = await server.send(page, networks, cookie);
+  expect(saved.status).toBe(303);
+  const shown = async () => {
+    const { data } = await show(`/operator-tokens?contact_id=${operator.id}`);
+    return [data[0].allowed_networks, data[0].network_mode];
+  };
+  expect(await shown()).toEqual([['127.0.0.0/24'], 'watch']);
+  const message = saved.headers.getSetCookie().map((each) => each.split(';', 1)[0]);
+  const next = await server.look('/console/operator-tokens', [cookie, ...message].join('; '));
+  expect((await undo(editIn(next.text))).status).toBe(303);
+  expect(await shown()).toEqual([null, 'enforce']);
 });

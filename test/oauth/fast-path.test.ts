@@ -92,6 +92,19 @@ async function assemble(): Promise<Cast> {
     tokenTtlSeconds: 43_200,
     claims: { tenant: 'acme', level: 3 },
   });
+  const limited = (allowedNetworks: string[], networkMode: 'watch' | 'enforce') =>
+    register(fast.core, {
+      name: 'Limited',
+      kind: 'integration',
+      scope: 'orders:read',
+      allowedNetworks,
+      networkMode,
+    });
+  const [near, far, watched] = [
+    await limited(['127.0.0.0/8'], 'enforce'),
+    await limited(['203.0.113.0/24'], 'enforce'),
+    await limited(['203.0.113.0/24'], 'watch'),
+  ];
   const disabled = await register(fast.core, { name: 'Disabled', kind: 'integration', scope: 'orders:read' });
   const regenerated = await register(fast.core, { name: 'Retiring', kind: 'integration', scope: 'orders:read' });
   const tokenOfDisabled = await api.accessToken(disabled);
@@ -128,7 +141,18 @@ async function assemble(): Promise<Cast> {
 
   const revoked = await api.accessToken(clients.shop);
   await api.revoke(clients.shop, revoked);
-  const integrations = [clients.shop, clients.partner, clients.bare, keyed, renewed, regenerated, detailed, naming];
+  const integrations = [
+    clients.shop,
+    clients.partner,
+    clients.bare,
+    keyed,
+    renewed,
+    regenerated,
+    detailed,
+    naming,
+    near,
+    watched,
+  ];
   const accessKeys = [goodKey, freshKey, namedKey, disabledKey].map(({ access_key: value }) => value);
   accessKeys.push(generateSecret('ktk_'));
   const all: Cast = {
@@ -136,6 +160,7 @@ async function assemble(): Promise<Cast> {
     servers: [clients.orders, clients.invoices].map(pair),
     strangers: [
       pair(disabled),
+      pair(far),
       [clients.shop.id, generateSecret('kts_')],
       [renewed.id, clients.shop.secret],
       ['kti_0000000000000000000000', generateSecret('kts_')],

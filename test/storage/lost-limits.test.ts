@@ -107,7 +107,7 @@ test('requirements that were added to a client apply again, and it may not rotat
     tls_client_certificate_bound_access_tokens: true,
     self_rotation: false,
   };
-  const limits = { ...demands, access_key: 'required', access_token_ttl: 120 };
+  const limits = { ...demands, access_key: 'required', access_token_ttl: 120, allowed_networks: ['127.0.0.0/8'] };
   await send('PATCH', `/clients/${shop.id}`, { dialects: ['token_endpoint_audience', 'audience'] });
   await lose(() => send('PATCH', `/clients/${shop.id}`, { ...limits, dialects: ['audience'] }));
 

@@ -4,6 +4,7 @@ import type { Permission } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
 import { KeyturnError, NotFound } from '../../errors.ts';
 import type { Called, Route } from '../call-endpoint.ts';
+import type { networkReportSchema } from '../network-schemas.ts';
 import type { Operator } from '../operator-auth.ts';
 import type { accessKeySchema } from '../presenters/present-access-key.ts';
 import type { clientSchema } from '../presenters/present-client.ts';
@@ -161,6 +162,8 @@ export async function unlessMissing<T>(asked: Promise<T>): Promise<T | undefined
 export type ShownClient = z.input<typeof clientSchema>;
 export type ShownContact = z.input<typeof contactSchema>;
 export type ShownOrganization = z.input<typeof organizationSchema>;
+export type ShownNetworkReport = z.output<typeof networkReportSchema>;
+export type ShownNetworks = Pick<ShownNetworkReport, 'allowed_networks' | 'network_mode'>;
 export type ShownAccessKey = z.input<typeof accessKeySchema>;
 export type ShownRegeneration = z.input<typeof regenerationSchema>;
 export type ShownHandover = z.input<typeof handoverSchema>;

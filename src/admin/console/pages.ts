@@ -24,6 +24,7 @@ import { identityProviderPages } from './pages/identity-providers/identity-provi
 import { noticePages } from './pages/notice-pages.ts';
 import { noticeSettingsPages } from './pages/notice-settings-page.ts';
 import { boundedTokenPages } from './pages/operator-tokens/bounded-token-pages.ts';
+import { tokenNetworksPages } from './pages/operator-tokens/token-networks-page.ts';
 import { organizationActPages } from './pages/organizations/organization-act-pages.ts';
 import { organizationFormPages } from './pages/organizations/organization-form-pages.ts';
 import { organizationPage, organizationsPage } from './pages/organizations/organization-pages.ts';
@@ -78,6 +79,7 @@ const operatorPages: readonly Page[] = [
   ...trustTestPages,
   ...trustPages,
   ...boundedTokenPages,
+  ...tokenNetworksPages,
   ...commandLinePages,
   ...identityProviderPages,
   organizationsPage,

@@ -4,6 +4,7 @@ import type { EndedUse } from '../../attention/find-states.ts';
 import { actions } from '../../clients/declared-scopes.ts';
 import { isLive } from '../../credentials/secret.ts';
 import { presentEndedUse, shownEndedUse, shownNotes } from '../details-schemas.ts';
+import { presentNetworks, shownNetworks } from '../network-schemas.ts';
 import { hint, nullableTimestamp, scopeText, text, timestamp } from '../text.ts';
 
 export const permissionsSchema = z
@@ -32,10 +33,7 @@ const keyFields = {
   standalone: z.boolean().meta({
     description: 'Whether the key works alone: at the API as a bearer token or in `X-API-Key`, without a client.',
   }),
-  allowed_networks: z
-    .array(z.string())
-    .nullable()
-    .meta({ description: 'The networks that the key is accepted from. Null: any.' }),
+  ...shownNetworks,
   requests_per_minute: z
     .int()
     .nullable()
@@ -113,7 +111,7 @@ export function presentAccessKey(
     scope: otherScopes(key.scope).join(' '),
     clients: key.clients?.map((id) => facts.clientIds.get(id) ?? '').filter(Boolean) ?? null,
     standalone: key.standalone,
-    allowed_networks: key.allowedNetworks && [...key.allowedNetworks],
+    ...presentNetworks(key),
     requests_per_minute: key.requestsPerMinute,
     reveal: key.reveal,
     description: key.notes?.description ?? null,

@@ -8,6 +8,7 @@ import { isKeyCredential, isLive } from '../../credentials/secret.ts';
 import { InvalidInput } from '../../errors.ts';
 import type { ClientKeyRecord } from '../../usage/client-key-store.ts';
 import { presentEndedUse, shownDetails, shownEndedUse, shownOrganization } from '../details-schemas.ts';
+import { presentNetworks } from '../network-schemas.ts';
 import { shownScopes } from '../scope-schemas.ts';
 import { hint, nullableTimestamp, resourceUri, timestamp } from '../text.ts';
 
@@ -205,6 +206,7 @@ export function presentClient(
     dialects: [...client.dialects],
     claims: client.claims,
     self_rotation: client.selfRotation,
+    ...presentNetworks(client),
     tokens_not_before: client.tokensNotBefore?.toISOString() ?? null,
     secrets: live
       .filter((secret) => !isKeyCredential(secret))

@@ -189,7 +189,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
               );
             if (weakensAuthentication(await requireClient(transaction, params.client_id), given)) {
               throw new Forbidden(
-                `To stop requiring DPoP, certificate binding or an access key, to accept weaker assertions, or to allow self-rotation, you need the permission ${describePermission('api_key:manage')}.`,
+                `To stop requiring DPoP, certificate binding or an access key, to accept weaker assertions or other networks, or to allow self-rotation, you need the permission ${describePermission('api_key:manage')}.`,
               );
             }
           }

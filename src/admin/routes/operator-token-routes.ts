@@ -6,17 +6,20 @@ import type { BoundedToken } from '../../operator-tokens/bounded-token.ts';
 import { listBoundedTokens } from '../../operator-tokens/bounded-token-store.ts';
 import {
   acknowledgeUse,
+  changeNetworks,
   issueBoundedToken,
   revokeBoundedToken,
   rotateBoundedToken,
 } from '../../operator-tokens/manage-bounded-tokens.ts';
-import { allowedNetworks } from '../access-key-input.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { changeOnce } from '../idempotency.ts';
+import { givenNetworks, presentNetworks, shownNetworks } from '../network-schemas.ts';
 import { checkPermission, organizationFor, requireOwnOrganization } from '../operator-auth.ts';
 import { moment, nullableTimestamp, text, timestamp } from '../text.ts';
 
-const params = z.strictObject({ id: z.uuid().meta({ description: 'The ID of the operator token.' }) });
+export const operatorTokenParams = z.strictObject({
+  id: z.uuid().meta({ description: 'The ID of the operator token.' }),
+});
 const contactId = z.uuid().meta({ description: 'The ID of the contact that the token acts as.' });
 const name = text(100).meta({ description: 'What the token is for.', example: 'Deployment pipeline' });
 const granted = z.array(z.enum(permissions)).meta({ description: 'What the token may do at most.' });
@@ -32,7 +35,7 @@ const newToken = z.strictObject({
   organization_id: z.uuid().nullable().optional().meta({
     description: 'The organization that the token is limited to. Null: it reaches as far as its contact.',
   }),
-  allowed_networks: allowedNetworks,
+  ...givenNetworks,
   expires_at: moment
     .nullable()
     .optional()
@@ -85,6 +88,7 @@ export function boundedTokenEndpoints(core: Core): Endpoint[] {
             permissions: body.permissions,
             organizationId: limit,
             allowedNetworks: body.allowed_networks,
+            networkMode: body.network_mode,
             expiresAt: body.expires_at,
             breakGlass: body.break_glass,
           });
@@ -114,6 +118,23 @@ export function boundedTokenEndpoints(core: Core): Endpoint[] {
       },
     }),
     endpoint({
+      method: 'patch',
+      path: '/operator-tokens/{id}',
+      operationId: 'updateOperatorToken',
+      permission: null,
+      reach: 'organization',
+      asksProof: true,
+      summary: 'Change the networks that an operator token is accepted from. Only the fields that are sent change',
+      params: operatorTokenParams,
+      body: z.strictObject(givenNetworks),
+      answers: { 200: tokenSchema },
+      handle: async ({ operator, params: { id }, body }) => {
+        const given = { allowedNetworks: body.allowed_networks, networkMode: body.network_mode };
+        const token = await core.change((transaction) => changeNetworks(transaction, core, operator, id, given));
+        return { status: 200, body: presentToken(token) };
+      },
+    }),
+    endpoint({
       method: 'post',
       path: '/operator-tokens/{id}/rotate',
       operationId: 'rotateOperatorToken',
@@ -121,7 +142,7 @@ export function boundedTokenEndpoints(core: Core): Endpoint[] {
       reach: 'organization',
       asksProof: true,
       summary: 'Replace an operator token. The previous one works until its grace period ends',
-      params,
+      params: operatorTokenParams,
       body: rotation,
       idempotent: true,
       answers: { 201: rotatedSchema },
@@ -147,7 +168,7 @@ export function boundedTokenEndpoints(core: Core): Endpoint[] {
       permission: 'contacts:manage',
       reach: 'organization',
       summary: 'Acknowledge the use of an operator token for emergencies, which then needs no attention',
-      params,
+      params: operatorTokenParams,
       answers: { 204: null },
       handle: async ({ operator, params: { id } }) => {
         await core.change((transaction) => acknowledgeUse(transaction, core, operator, id));
@@ -161,7 +182,7 @@ export function boundedTokenEndpoints(core: Core): Endpoint[] {
       permission: null,
       reach: 'organization',
       summary: 'End an operator token at once',
-      params,
+      params: operatorTokenParams,
       answers: { 204: null },
       handle: async ({ operator, params: { id } }) => {
         await core.change((transaction) => revokeBoundedToken(transaction, core, operator, id));
@@ -181,10 +202,7 @@ const fields = {
   organization_id: z.uuid().nullable().meta({
     description: 'The organization that the token is limited to. Null: it reaches as far as its contact.',
   }),
-  allowed_networks: z
-    .array(z.string())
-    .nullable()
-    .meta({ description: 'The networks it is accepted from. Null: any.' }),
+  ...shownNetworks,
   break_glass: z.boolean().meta({ description: 'Whether the token is for emergencies.' }),
   created_at: timestamp('When the token was issued'),
   expires_at: nullableTimestamp('When the token expires. Null: never.'),
@@ -227,7 +245,7 @@ function presentToken(token: BoundedToken): z.input<typeof tokenSchema> {
     hint: `…${token.hint}`,
     permissions: [...token.permissions],
     organization_id: token.organizationId,
-    allowed_networks: token.allowedNetworks && [...token.allowedNetworks],
+    ...presentNetworks(token),
     break_glass: token.breakGlass,
     created_at: token.createdAt.toISOString(),
     expires_at: token.expiresAt?.toISOString() ?? null,

@@ -30,6 +30,8 @@ export const clientColumns = [
   'dialects',
   'claims',
   'self_rotation',
+  'allowed_networks',
+  'network_mode',
 ] as const;
 
 /**

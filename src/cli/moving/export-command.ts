@@ -116,6 +116,9 @@ function demandsOf(client: OwnedClient): Json {
     ...(client.access_key === 'required' ? { access_key: 'required' } : {}),
     ...(client.reveal ? {} : { reveal: false }),
     ...(client.self_rotation ? { self_rotation: true } : {}),
+    ...(client.allowed_networks
+      ? { allowed_networks: client.allowed_networks, network_mode: client.network_mode }
+      : {}),
     ...(client.resource ? { resource: client.resource } : {}),
     ...(client.client_secret_hash ? { client_secret_hash: client.client_secret_hash } : {}),
     ...detailsOf(client),

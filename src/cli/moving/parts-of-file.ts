@@ -79,6 +79,8 @@ function toWire(row: ForeignClient): WireClient {
     dialects: details?.dialects && [...details.dialects],
     claims: details?.claims,
     self_rotation: details?.selfRotation,
+    allowed_networks: details?.allowedNetworks && [...details.allowedNetworks],
+    network_mode: details?.networkMode,
     unmet: [...row.unmet],
     notes: [...row.notes],
   };

@@ -3,6 +3,7 @@ import { tokenLifetimes } from '../../clients/client-details.ts';
 import type { Claims } from '../../clients/custom-claims.ts';
 import type { GivenDetails } from '../../clients/given-details.ts';
 import type { Dialect } from '../../configuration/dialects.ts';
+import { type NetworkMode, networkModes } from '../../http/allowed-networks.ts';
 import { flag, parseJson, words } from './clients-file.ts';
 import { isMembers, listOf, type Members, take } from './members.ts';
 
@@ -24,6 +25,8 @@ export const detailMembers = {
   client_credentials_grant_access_token_lifespan: z.unknown().optional(),
   access_token_lifetime: z.unknown().optional(),
   self_rotation: flag.optional(),
+  allowed_networks: words.optional(),
+  network_mode: z.enum(networkModes).or(z.literal('')).optional(),
 };
 
 export type ReadDetails = {
@@ -56,6 +59,8 @@ export function readDetails(client: { [name in keyof typeof detailMembers]?: unk
       claims: of('claims', readMembersOf) as Claims | undefined,
       tokenTtlSeconds: lifetime.seconds,
       selfRotation: client.self_rotation as boolean | undefined,
+      allowedNetworks: (client.allowed_networks as string[] | undefined) || undefined,
+      networkMode: (client.network_mode || undefined) as NetworkMode | undefined,
       // A field of CSV cannot say that the list is empty.
       defaultScope: scope?.filter((one) => one !== '[]').join(' '),
       // An unknown name is rejected with the other details.

@@ -3,6 +3,7 @@ import { presentedValueOf } from '../../access-keys/require-access-key.ts';
 import type { Config } from '../../config.ts';
 import type { Core } from '../../core.ts';
 import { StoreUnavailable } from '../../errors.ts';
+import { refusalOfNetwork } from '../../http/allowed-networks.ts';
 import { countHeaders } from '../../http/normalize-request.ts';
 import { strictTransport } from '../../http/response-headers.ts';
 import { tokenPath } from '../../http/token-path.ts';
@@ -89,7 +90,8 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
       headStart.form = form;
       exchange.instance = instanceOf(exchange.request, form);
       caller = findCaller(exchange, form, headStart);
-      found = caller && findAnswer(exchange, caller, form, headStart);
+      const isRefused = caller && refusalOfNetwork(caller.client, exchange.address) !== undefined;
+      found = caller && !isRefused ? findAnswer(exchange, caller, form, headStart) : undefined;
     } catch (error) {
       leave(exchange, headStart, error);
       return;

@@ -2,8 +2,9 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { writeClaimText } from '../../../clients/custom-claims.ts';
 import { t } from '../languages/translate.ts';
-import type { ShownAccessKey, ShownClient, ShownContact } from '../page.ts';
+import type { ShownAccessKey, ShownClient, ShownContact, Visit } from '../page.ts';
 import { facts } from './elements.ts';
+import { networkFact } from './network-fields.ts';
 import { selfRotationText } from './self-rotation-field.ts';
 
 /** Renders notes and claims. @param list path of the list that labels filter. */
@@ -30,7 +31,7 @@ export function noteFacts(
 }
 
 /** Renders the details of a client, or that there are none. */
-export function detailsCard(client: ShownClient, owner: ShownContact | undefined): VNode {
+export async function detailsCard(visit: Visit, client: ShownClient, owner: ShownContact | undefined): Promise<VNode> {
   const { access_token_ttl: ttl, default_scope: scope, metadata } = client;
   const list = client.kind === 'integration' ? '/console/integrations' : '/console/resource-servers';
   const known = {
@@ -41,10 +42,14 @@ export function detailsCard(client: ShownClient, owner: ShownContact | undefined
     [t('Default permissions')]: scope === null ? undefined : scope || t('none: requests without scope are rejected'),
     [t('Dialects')]: client.dialects.length > 0 ? client.dialects.join(', ') : undefined,
     [t('Self-rotation')]: client.self_rotation ? selfRotationText() : undefined,
+    [t('Accepted from')]:
+      client.allowed_networks === null
+        ? undefined
+        : await networkFact(visit, '/clients/{client_id}', { client_id: client.client_id }, client),
     [t('Metadata')]: Object.keys(metadata).length > 0 ? html`<code>${JSON.stringify(metadata)}</code>` : undefined,
   };
   return html`<section class="card" aria-labelledby="details">
     <h2 id="details">${t('Details')}</h2>
-    ${Object.values(known).some(Boolean) ? facts(known) : html`<p class="muted">${t('No owner, notes, token lifetime or claims.')}</p>`}
+    ${Object.values(known).some(Boolean) ? facts(known) : html`<p class="muted">${t('No owner, notes, token lifetime, claims or networks.')}</p>`}
   </section>`;
 }

@@ -15,6 +15,7 @@ import {
 import { dialectField, readDialects } from './dialect-field.ts';
 import { type Entries, entry } from './entries.ts';
 import { choices, textArea, textField } from './forms.ts';
+import { networkFields, readNetworkForm, toNetworkForm } from './network-fields.ts';
 import { selfRotationField, selfRotationText } from './self-rotation-field.ts';
 
 /** Owner, notes, token lifetime, default permissions and claims of clients and access keys: fields, forms and facts. */
@@ -45,11 +46,18 @@ export function noteFields(entries: Entries): VNode {
  * Renders the fields of a client's details, in a section that is open if one of them has an error.
  * The owner is omitted for operators who cannot see contacts.
  */
-export function detailFields(visit: Visit, entries: Entries, kind: ShownClient['kind']): VNode {
+export function detailFields(
+  visit: Visit,
+  entries: Entries,
+  kind: ShownClient['kind'],
+  { canPropose }: { canPropose: boolean },
+): VNode {
   const names = ['owner_contact_id', 'description', 'labels', 'claims', 'contacts', 'access_token_ttl', 'metadata'];
-  const isOpen = [...names, 'default_scope', 'dialects'].some((name) => entries.errors.has(name));
+  const isOpen =
+    [...names, 'default_scope', 'dialects', 'allowed_networks'].some((name) => entries.errors.has(name)) ||
+    entries.form.has('proposed');
   return html`<details open=${isOpen}>
-    <summary>${t('Owner, notes, token lifetime and claims')}</summary>
+    <summary>${t('Owner, notes, token lifetime, claims and networks')}</summary>
     <div class="stack">
       ${visit.can('integrations:view') && ownerField(entries)} ${noteFields(entries)}
       ${textArea({
@@ -67,7 +75,7 @@ export function detailFields(visit: Visit, entries: Entries, kind: ShownClient['
         ),
       })}
       ${kind === 'integration' && defaultScopeFields(entries)} ${dialectField(entries, kind)}
-      ${selfRotationField(entries)}
+      ${selfRotationField(entries)} ${networkFields(entries, { canPropose })}
       ${textArea({
         ...entry(entries, 'metadata'),
         label: t('Metadata'),
@@ -139,6 +147,7 @@ export function toDetailForm(client: ShownClient, owner: ShownContact | undefine
   form.set('access_token_ttl', ttl === null ? '' : String(ttl));
   form.set('dialects', client.dialects.join(' '));
   form.set('self_rotation', client.self_rotation ? 'on' : 'off');
+  toNetworkForm(client, form);
   form.set('metadata', Object.keys(metadata).length > 0 ? JSON.stringify(metadata, undefined, 2) : '');
   if (client.kind !== 'integration') return;
   form.set('default_scope_kind', scope === null ? 'all' : scope ? 'some' : 'none');
@@ -168,6 +177,7 @@ export function reviewedDetails(form: URLSearchParams): Record<string, VNode | s
           : undefined,
     [t('Dialects')]: entered('dialects'),
     [t('Self-rotation')]: form.get('self_rotation') === 'on' ? selfRotationText() : undefined,
+    [t('Allowed networks')]: entered('allowed_networks'),
     [t('Metadata')]: entered('metadata'),
   };
 }
@@ -195,6 +205,7 @@ export async function readDetailForm(visit: Visit): Promise<Record<string, unkno
     metadata: read(form, 'metadata', readMetadata),
     dialects: read(form, 'dialects', readDialects),
     self_rotation: read(form, 'self_rotation', (text) => text === 'on'),
+    ...readNetworkForm(form),
     default_scope: kind === null ? undefined : kind === 'all' ? null : kind === 'none' ? '' : defaultScopeOf(form),
   };
 }

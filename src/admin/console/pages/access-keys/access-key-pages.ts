@@ -20,6 +20,7 @@ import { facts, fromNow, lastUse, pageHeading, statusBadges } from '../../parts/
 import { type Entries, readEntries } from '../../parts/entries.ts';
 import { historySection } from '../../parts/event-sentence.ts';
 import { postForm } from '../../parts/forms.ts';
+import { fillInNetworks, networkFact } from '../../parts/network-fields.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
 import { saveEdit } from '../../parts/save-edit.ts';
 import { countUsers, shownHours, usageSection } from '../../parts/usage-section.ts';
@@ -57,6 +58,9 @@ export const accessKeyPages: readonly Page[] = [
       const used = new Set(key.usage.used_scope);
       const kept = new Set(form.getAll('permission'));
       const removed = scopesOf(key).filter((scope) => used.has(scope) && !kept.has(scope));
+      if (await fillInNetworks(visit, '/access-keys/{id}', { id: key.id })) {
+        return await show(visit, key, form, revision);
+      }
       if (removed.length > 0 && !form.has('confirmed')) {
         return confirmForm(visit, {
           title: t('Remove used permissions of {name}?', { name: key.name }),
@@ -132,7 +136,7 @@ async function show(
         <h2 id="permissions">${t('Settings')}</h2>
         ${permissions(visit, key, readEntries(form, problem), offers ?? [], revision, mayEdit)}
       </section>
-      <div class="grid">${about(visit, key, at, names)} ${reach(key)}</div>
+      <div class="grid">${await about(visit, key, at, names)} ${reach(key)}</div>
     </div>
     ${regenerationSection(visit, { at, mayAct: mayEdit }, regenerations.body.data)}
     ${!visit.isOwnOnly && (await handoverSection(visit, { route: '/access-keys/{id}', params, at, mayAct: mayEdit }))}
@@ -150,6 +154,7 @@ function permissions(
 ): VNode {
   const fields = accessKeyFields(visit, entries, offers, {
     isReadOnly: !mayEdit,
+    canPropose: mayEdit && !visit.isOwnOnly,
     ...(key.usage.used_permissions ? { used: new Set(key.usage.used_scope) } : {}),
   });
   if (!mayEdit) return html`<div class="stack">${fields}</div>`;
@@ -162,7 +167,13 @@ function permissions(
   );
 }
 
-function about(visit: Visit, key: ShownAccessKey, at: string, names: ReadonlyMap<string, string>): VNode {
+async function about(
+  visit: Visit,
+  key: ShownAccessKey,
+  at: string,
+  names: ReadonlyMap<string, string>,
+): Promise<VNode> {
+  const networks = await networkFact(visit, '/access-keys/{id}', { id: key.id }, key);
   return html`<section class="card" aria-labelledby="about">
     <h2 id="about">${t('Details')}</h2>
     ${facts({
@@ -177,7 +188,7 @@ function about(visit: Visit, key: ShownAccessKey, at: string, names: ReadonlyMap
         : key.standalone
           ? t('any integration, and alone')
           : t('any integration'),
-      [t('Accepted from')]: key.allowed_networks?.join(', ') ?? t('any network'),
+      [t('Accepted from')]: networks,
       ...(key.requests_per_minute ? { [t('Requests per minute')]: String(key.requests_per_minute) } : {}),
       ...noteFacts(key, '/console/access-keys'),
     })}

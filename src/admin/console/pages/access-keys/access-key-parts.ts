@@ -9,6 +9,7 @@ import { detourButton } from '../../parts/detour.ts';
 import { codeBlock, copyable, fromNow, lastUse, pageHeading, statusBadges, table } from '../../parts/elements.ts';
 import { type Entries, entry } from '../../parts/entries.ts';
 import { checkbox, textArea, textField } from '../../parts/forms.ts';
+import { networkFields, readNetworkForm, toNetworkForm } from '../../parts/network-fields.ts';
 import { notice } from '../../parts/notices.ts';
 import { permissionMatrix } from '../../parts/permission-matrix.ts';
 import { linesOfClients, readClientLines } from '../../parts/picker.ts';
@@ -19,7 +20,11 @@ export function accessKeyFields(
   visit: Visit,
   entries: Entries,
   offers: readonly Offer[],
-  { used, isReadOnly = false }: { used?: ReadonlySet<string>; isReadOnly?: boolean } = {},
+  {
+    used,
+    isReadOnly = false,
+    canPropose = false,
+  }: { used?: ReadonlySet<string>; isReadOnly?: boolean; canPropose?: boolean } = {},
 ): VNode {
   const kinds = [...new Set(offers.flatMap(({ information }) => information))];
   const named = offers.flatMap(({ scopes }) => scopes);
@@ -56,13 +61,7 @@ export function accessKeyFields(
       'data-pick': 'integration resource_server',
       hint: t('Names or Client IDs, one per line. Leave this empty to allow every integration.'),
     })}
-    ${textArea({
-      ...entry(entries, 'allowed_networks'),
-      label: t('Allowed networks'),
-      rows: 2,
-      readonly: isReadOnly,
-      hint: t('Addresses or networks such as 203.0.113.0/24, one per line. Leave this empty to allow every network.'),
-    })}
+    ${networkFields(entries, { canPropose, isReadOnly })}
     ${(visit.core.standaloneKeys || entries.form.has('standalone')) && standaloneFields(entries, isReadOnly)}
     ${
       !isReadOnly &&
@@ -100,14 +99,13 @@ export async function readAccessKeyForm(visit: Visit): Promise<Record<string, un
   const scope = form.getAll('permission');
   const clients = await readClientLines(visit, 'clients');
   const end = form.get('expires_at');
-  const networks = (form.get('allowed_networks') ?? '').split(/[\s,]+/).filter(Boolean);
   const perMinute = form.get('requests_per_minute')?.trim();
   return {
     name: form.get('name')?.trim() ?? '',
     permissions: toPermissions(scope),
     scope: otherScopes(scope).join(' '),
     clients: clients.length > 0 ? clients : null,
-    allowed_networks: networks.length > 0 ? networks : null,
+    ...readNetworkForm(form),
     standalone: form.has('standalone'),
     requests_per_minute: perMinute ? Number(perMinute) : null,
     expires_at: end ? toMoment(end) : null,
@@ -121,10 +119,10 @@ export async function toAccessKeyForm(visit: Visit, key: ShownAccessKey): Promis
     name: key.name,
     clients: await linesOfClients(visit, key.clients ?? []),
     expires_at: endInForm(key),
-    allowed_networks: (key.allowed_networks ?? []).join('\n'),
     requests_per_minute: key.requests_per_minute?.toString() ?? '',
   });
   if (key.standalone) form.set('standalone', 'on');
+  toNetworkForm(key, form);
   toNoteForm(key, form);
   for (const scope of scopesOf(key)) form.append('permission', scope);
   return form;

@@ -11,6 +11,7 @@ import { detailFields, ownerOf, readDetailForm } from '../../parts/detail-fields
 import { lastUse, pageHeading } from '../../parts/elements.ts';
 import { readEntries } from '../../parts/entries.ts';
 import { postForm } from '../../parts/forms.ts';
+import { fillInNetworks } from '../../parts/network-fields.ts';
 import { problemNotice } from '../../parts/notices.ts';
 import { saveEdit } from '../../parts/save-edit.ts';
 import { countLiveTokens, recentUse } from './client-act-pages.ts';
@@ -41,6 +42,10 @@ export const clientEditPages: readonly Page[] = [
       const fields = readClientForm(client.kind, form);
       const revision = form.get('revision') ?? '';
       const params = { client_id: client.client_id };
+      if (await fillInNetworks(visit, '/clients/{client_id}', params)) {
+        form.set('proposed', 'on');
+        return await showForm(visit, client, form, revision);
+      }
       if (form.has('editing')) {
         form.delete('editing');
         form.delete('confirmation');
@@ -189,7 +194,7 @@ async function showForm(
         ${postForm(
           visit.path,
           html`<input type="hidden" name="revision" value=${revision} />${fields}
-            ${detailFields(visit, entries, client.kind)}
+            ${detailFields(visit, entries, client.kind, { canPropose: true })}
             <div class="actions">
               <button class="primary">${t('Save')}</button><a class="button" href=${back.path}>${t('Cancel')}</a>
             </div>`,

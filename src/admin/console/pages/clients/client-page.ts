@@ -88,7 +88,7 @@ export const clientPage: Page = {
       ${await handoverSection(visit, { ...subject, route: '/clients/{client_id}', params: { client_id: client.client_id } })}
       ${usageSection(visit, usage.body, regenerations.body.data)}
       ${keys && accessKeys(visit, client, keys.body)}
-      <div class="grid two">${isIntegration && grants(client, organization, declared)} ${detailsCard(client, owner)}</div>
+      <div class="grid two">${isIntegration && grants(client, organization, declared)} ${await detailsCard(visit, client, owner)}</div>
       ${await historySection(visit, client.client_id)} ${danger(visit, client, at)}`,
     };
   },

@@ -120,7 +120,7 @@ async function showForm(visit: Visit, kind: Kind, form: URLSearchParams, problem
           ${proofFields(entries)}
         </details>`
       }
-      ${detailFields(visit, entries, kind.kind)}
+      ${detailFields(visit, entries, kind.kind, { canPropose: false })}
       <button class="primary">${t('Review')}</button>
     </form>`,
   };

@@ -1,7 +1,7 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { type Permission, permissions } from '../../../../contacts/contact.ts';
-import { type KeyturnError, NotFound } from '../../../../errors.ts';
+import type { KeyturnError } from '../../../../errors.ts';
 import { rich, t } from '../../languages/translate.ts';
 import { attempt, type Page, type Reply, type ShownOperatorToken, type Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
@@ -16,9 +16,12 @@ import {
   table,
 } from '../../parts/elements.ts';
 import { type Entries, entry, readEntries } from '../../parts/entries.ts';
-import { checkbox, postForm, textArea, textField } from '../../parts/forms.ts';
+import { checkbox, postForm, textField } from '../../parts/forms.ts';
 import { madePage } from '../../parts/made-page.ts';
+import { networkFields, readNetworkForm } from '../../parts/network-fields.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
+
+import { findShownToken } from './token-networks-page.ts';
 
 const start = '/console/operator-tokens';
 const section = 'operator-tokens';
@@ -61,12 +64,11 @@ export const boundedTokenPages: readonly Page[] = [
     path: '/operator-tokens/new',
     handle: async (visit) => {
       const { form, once, now } = visit;
-      const networks = (form.get('allowed_networks') ?? '').split(/[\s,]+/).filter(Boolean);
       const days = Number(form.get('days') || '0');
       const body = {
         name: form.get('name')?.trim() ?? '',
         permissions: form.getAll('permissions'),
-        allowed_networks: networks.length > 0 ? networks : null,
+        ...readNetworkForm(form),
         expires_at: days > 0 ? new Date(now + days * dayMs).toISOString() : null,
         break_glass: form.has('break_glass'),
       };
@@ -133,12 +135,8 @@ function of({ params }: Visit) {
   return { params: { id: params['id'] } };
 }
 
-/** Returns the name of the token that a page is about. @throws {NotFound} */
 async function nameOf(visit: Visit): Promise<string> {
-  const { body } = await visit.call<{ data: ShownOperatorToken[] }>('GET /operator-tokens');
-  const token = body.data.find(({ id }) => id === visit.params['id']);
-  if (!token) throw new NotFound('operator token');
-  return token.name;
+  return (await findShownToken(visit)).name;
 }
 
 function list(visit: Visit, tokens: readonly ShownOperatorToken[]): VNode {
@@ -156,10 +154,11 @@ function list(visit: Visit, tokens: readonly ShownOperatorToken[]): VNode {
       html`<span class="strong">${token.name}</span> ${token.break_glass && badge('warn', t('break glass'))}<code class="under">${token.hint}</code>`,
       token.contact_name,
       html`<span>${token.permissions.length === permissions.length ? t('all') : token.permissions.join(', ') || t('none')}</span
-        ><span class="under">${token.allowed_networks?.join(', ') ?? t('from any network')}</span>`,
+        ><span class="under">${token.allowed_networks?.join(', ') ?? t('from any network')}${token.allowed_networks && token.network_mode === 'watch' && ` (${t('watched')})`}</span>`,
       token.expires_at === null ? t('never') : exactMoment(token.expires_at),
       lastUse(token.last_used_at, visit.now),
       html`<span class="actions"
+        ><a class="button" href=${`${start}/${token.id}/networks`}>${t('Networks…')}</a
         ><a class="button" href=${`${start}/${token.id}/rotate`}>${t('Rotate…')}</a
         ><a class="button danger" href=${`${start}/${token.id}/revoke`}>${t('End…')}</a></span
       >`,
@@ -199,7 +198,7 @@ function fields(visit: Visit, entries: Entries): VNode {
       )}
     </fieldset>
     ${textField({ ...expiry, label: t('Days until it expires'), type: 'number', hint: t('Leave this empty for never, if the deployment allows it.') })}
-    ${textArea({ ...entry(entries, 'allowed_networks'), label: t('Allowed networks'), rows: 2, hint: t('One CIDR or address per line. Leave this empty for any network.') })}
+    ${networkFields(entries, { canPropose: false })}
     ${checkbox({
       name: 'break_glass',
       label: t('For emergencies (break glass)'),

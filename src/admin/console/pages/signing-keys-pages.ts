@@ -44,7 +44,7 @@ export const signingKeysPages: readonly Page[] = [
               { label: t('Created') },
               { label: t('Current since') },
               { label: t('Retired') },
-              ...(canRevoke ? [{ label: t('Revoke') }] : []),
+              ...(canRevoke ? [{ label: t('Revoke'), holdsActs: true }] : []),
             ],
             rows: body.data.map((key) => [
               html`<code>${key.kid}</code>${visit.can('audit:view') && html`<a class="under" href=${`/console/audit?target=${encodeURIComponent(key.kid)}`}>${t('History')}</a>`}`,

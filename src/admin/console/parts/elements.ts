@@ -168,7 +168,8 @@ export function exactly(at: string): string {
   return `${currentLanguage().moment(new Date(at))} UTC`;
 }
 
-export type Column = { label: string; isNumber?: boolean };
+/** @property holdsActs whether its cells are buttons or links to acts, which say what they are without a label. */
+export type Column = { label: string; isNumber?: boolean; holdsActs?: boolean };
 
 /**
  * Renders a table that becomes a list of cards on narrow screens. Its ARIA roles are explicit, because browsers drop
@@ -198,8 +199,9 @@ export function table({
         (row) =>
           html`<tr role="row">
             ${row.map((cell, index) => {
-              const { label, isNumber } = columns[index] ?? { label: '' };
-              return html`<td role="cell" data-label=${label} class=${isNumber && 'number'}><div>${cell}</div></td>`;
+              const { label, isNumber, holdsActs } = columns[index] ?? { label: '' };
+              const kind = isNumber ? 'number' : holdsActs && 'acts';
+              return html`<td role="cell" data-label=${label} class=${kind}><div>${cell}</div></td>`;
             })}
           </tr>`,
       )}

@@ -148,7 +148,7 @@ function list(visit: Visit, tokens: readonly ShownOperatorToken[]): VNode {
       { label: t('Permissions') },
       { label: t('Expires') },
       { label: t('Last used') },
-      { label: t('Act') },
+      { label: t('Act'), holdsActs: true },
     ],
     rows: tokens.map((token) => [
       html`<span class="strong">${token.name}</span> ${token.break_glass && badge('warn', t('break glass'))}<code class="under">${token.hint}</code>`,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type Argument, Command, CommanderError, Help, InvalidArgumentError, type Option } from 'commander';
 import { addAgentCommand } from './cli/agent/agent-command.ts';
-import { setOptions } from './cli/call-admin.ts';
+import { setApproval, setOptions } from './cli/call-admin.ts';
 import { addCompletionCommand } from './cli/completion.ts';
 import { addDoctorCommand } from './cli/doctor.ts';
 import { addExpirationsCommand } from './cli/expirations-command.ts';
@@ -64,6 +64,10 @@ const groups: Readonly<Record<string, { description: string; load(): Promise<(gr
   'identity-providers': {
     description: 'where people sign in: OpenID Providers, and what their claims allow',
     load: async () => (await import('./cli/identity-provider-commands.ts')).addIdentityProviderCommands,
+  },
+  approvals: {
+    description: 'requests for the approval of a second person, and which acts need one',
+    load: async () => (await import('./cli/approval-commands.ts')).addApprovalCommands,
   },
   sessions: {
     description: 'the sessions of people in the console',
@@ -139,6 +143,10 @@ function createProgramInParts(): Command {
       '--token <token>',
       'the operator token for it; other users of the machine can see it, so prefer KEYTURN_OPERATOR_TOKEN',
     )
+    .option(
+      '--approval <id>',
+      'the id of the approved request for this act, if it needs the approval of a second person',
+    )
     .option('--profile <name>', 'call the server of a profile that `keyturn login` has stored')
     .configureHelp({
       showGlobalOptions: false,
@@ -180,6 +188,7 @@ Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configura
   // `console link` has a --url of its own: where the browser reaches the console.
   program.hook('preAction', (_, command) => {
     setOptions(command);
+    setApproval(command.optsWithGlobals()['approval']);
     const isOther = command.name() === 'link' && command.parent?.name() === 'console';
     setRemoteOptions(isOther ? {} : command.optsWithGlobals());
   });

@@ -1,5 +1,6 @@
 import { createAccessKeyCache } from './access-keys/access-key-cache.ts';
 import { startUsedScopes, type UsedScopes } from './access-keys/used-scopes.ts';
+import { startApprovalExpiry } from './approvals/expiry.ts';
 import { type CommitChange, createCommitChange } from './audit/audit-log.ts';
 import { type Refusals, startRefusals } from './audit/refusals.ts';
 import { type ClientCache, createClientCache } from './clients/client-cache.ts';
@@ -206,6 +207,7 @@ export async function openCore(
     const webhooks = createWebhookChannel({ database, keyRing, clock, change, issuer, webhookNetworks, webhookCa });
     const notices = openNotices({ database, clock, log, keyRing, config, ttlSeconds }, webhooks);
     opened.defer(notices.close);
+    opened.defer(startApprovalExpiry({ database, clock, change, log }));
     const refusals = startRefusals({ clock, log, change });
     opened.defer(refusals.close);
     const limit = (name: string, perMinute: number) =>

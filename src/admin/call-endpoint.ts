@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
-import { KeyturnError } from '../errors.ts';
+import { InvalidInput, KeyturnError } from '../errors.ts';
 import { readBody } from '../http/read-body.ts';
 import { parseStrictJson } from '../http/strict-json.ts';
 import { type CheckedRequest, checkRequest } from './check-request.ts';
@@ -58,13 +58,18 @@ export async function callEndpoint<Body>(
   endpoint: Endpoint,
   operator: Operator,
   checked: CheckedRequest,
-  { revision, idempotent }: { revision?: string | undefined; idempotent?: IdempotentRequest | undefined } = {},
+  {
+    revision,
+    idempotent,
+    approval,
+  }: { revision?: string | undefined; idempotent?: IdempotentRequest | undefined; approval?: string | undefined } = {},
 ): Promise<Called<Body>> {
   const answer = await endpoint.handle({
     operator,
     ...checked,
     expectedRevisions: endpoint.conditional && revision ? [Number(revision)] : undefined,
     idempotent: endpoint.idempotent ? idempotent : undefined,
+    approval,
   });
   return {
     body: JSON.parse(JSON.stringify(answer.body ?? null)) as Body,
@@ -87,6 +92,7 @@ export function serveEndpoint(endpoint: Endpoint) {
       ...checked,
       expectedRevisions: endpoint.conditional ? readIfMatch(ctx.get('If-Match')) : undefined,
       idempotent: endpoint.idempotent ? readIdempotentRequest(ctx, operator, text) : undefined,
+      approval: endpoint.approval ? readApproval(ctx.get('Keyturn-Approval')) : undefined,
     });
     present(ctx, answer);
   };
@@ -111,6 +117,15 @@ function present(ctx: Context, answer: Answer): void {
   ctx.status = answer.status;
   for (const [name, value] of Object.entries(answer.headers ?? {})) ctx.set(name, value);
   if (answer.body !== undefined) ctx.body = answer.body;
+}
+
+/** @throws {InvalidInput} if the header is not an id. */
+function readApproval(header: string): string | undefined {
+  if (header === '') return undefined;
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(header)) {
+    throw new InvalidInput('Keyturn-Approval: must be the ID of an approved request.');
+  }
+  return header;
 }
 
 function readIdempotentRequest(ctx: Context, operator: Operator, body: string) {

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { ApprovalAct, ApprovalSubject } from '../approvals/approval.ts';
 import type { Permission } from '../contacts/contact.ts';
 import type { Answer, IdempotentRequest } from './idempotency.ts';
 import type { Operator } from './operator-auth.ts';
@@ -12,6 +13,8 @@ export type AdminRequest<Params, Query, Body> = {
   /** Revisions from If-Match. The change applies only if the current revision is one of them; undefined accepts any. */
   expectedRevisions: readonly number[] | undefined;
   idempotent: IdempotentRequest | undefined;
+  /** The id of an approved request for this act, from the header Keyturn-Approval. */
+  approval?: string | undefined;
 };
 
 /** The groups of operations: the first part of each path, with what it contains. */
@@ -34,6 +37,7 @@ export const tags = {
   leaks: 'Finds and revokes credentials that were published by accident.',
   explain: 'Explains why something is accepted or rejected.',
   'audit-events': 'The audit log.',
+  approvals: 'Requests for the approval of a second person, and which acts need one.',
   me: 'The operator who makes the request.',
 } as const;
 
@@ -63,6 +67,11 @@ export type Endpoint = {
    * identity within the last 15 minutes. API requests always prove it with the operator token.
    */
   asksProof?: boolean;
+  /**
+   * The act that may need the approval of a second person, and what the id in the path stands for. Without an id, it is
+   * the organization in the body.
+   */
+  approval?: { act: ApprovalAct; of: ApprovalSubject['type'] };
   summary: string;
   params?: z.ZodObject;
   query?: z.ZodObject;

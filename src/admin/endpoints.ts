@@ -1,7 +1,10 @@
+import { spendInChange } from '../approvals/spending.ts';
 import type { Core } from '../core.ts';
 import type { Endpoint } from './endpoint.ts';
 import { accessKeyRegenerationEndpoints } from './routes/access-key-regeneration-routes.ts';
 import { accessKeyEndpoints } from './routes/access-key-routes.ts';
+import { approvalEndpoints } from './routes/approval-routes.ts';
+import { approvalSettingsEndpoints } from './routes/approval-settings-routes.ts';
 import { attentionEndpoints } from './routes/attention-routes.ts';
 import { auditEndpoints } from './routes/audit-routes.ts';
 import { authorizationTokenEndpoints } from './routes/authorization-token-routes.ts';
@@ -29,12 +32,16 @@ import { trustEndpoints } from './routes/trust-routes.ts';
 import { usageEndpoints } from './routes/usage-routes.ts';
 import { webhookDeliveryEndpoints } from './routes/webhook-delivery-routes.ts';
 import { webhookEndpoints } from './routes/webhook-routes.ts';
+import { withApproval } from './with-approval.ts';
 import { withinReach } from './within-reach.ts';
 
 /** Returns every route of the admin API. The listener, the OpenAPI document and the tests use this list. */
-export function adminEndpoints(core: Core): Endpoint[] {
+export function adminEndpoints(given: Core): Endpoint[] {
+  const core = { ...given, change: spendInChange(given.change) };
   const endpoints = [
     ...attentionEndpoints(core),
+    ...approvalSettingsEndpoints(core),
+    ...approvalEndpoints(core),
     ...expirationEndpoints(core),
     ...noticeSettingsEndpoints(core),
     ...noticeEndpoints(core),
@@ -65,5 +72,5 @@ export function adminEndpoints(core: Core): Endpoint[] {
     ...meEndpoints(core),
     ...sessionEndpoints(core),
   ];
-  return endpoints.map((endpoint) => withinReach(core, endpoint));
+  return endpoints.map((endpoint) => withinReach(core, withApproval(given, endpoint)));
 }

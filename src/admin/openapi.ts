@@ -75,6 +75,14 @@ function describeEndpoint(endpoint: Endpoint): ZodOpenApiOperationObject {
           }),
         }
       : {}),
+    ...(endpoint.approval
+      ? {
+          'Keyturn-Approval': z.uuid().optional().meta({
+            description:
+              'The ID of an approved request for this act, if the act needs the approval of a second person.',
+          }),
+        }
+      : {}),
     ...(endpoint.idempotent
       ? {
           'Idempotency-Key': z.string().min(1).max(255).optional().meta({
@@ -87,6 +95,7 @@ function describeEndpoint(endpoint: Endpoint): ZodOpenApiOperationObject {
   const refusals = [
     ...commonProblems,
     ...problems,
+    ...(endpoint.approval ? [409] : []),
     ...(params ? [404] : []),
     ...(method === 'get' ? [] : bodyProblems),
     ...(endpoint.conditional ? [412] : []),
@@ -191,6 +200,14 @@ const conflictSchema = z
     scope: z.string().optional().meta({ description: 'The scopes that prevent the change, separated by spaces.' }),
     total: z.int().optional().meta({ description: 'How many clients and access keys prevent the change.' }),
     used_at: timestamp('When the access key was first used').optional(),
+    approval: z
+      .strictObject({
+        id: z.uuid().meta({ description: 'The ID of the request.' }),
+        state: z.enum(['pending', 'approved']).meta({ description: 'Whether it was approved already.' }),
+        expires_at: timestamp('When the request or the approval expires'),
+      })
+      .optional()
+      .meta({ description: 'The request for approval that was made, if a second person has to approve the act.' }),
   })
   .meta({ id: 'Conflict', description: 'An error (RFC 9457), with what prevents the change.' });
 

@@ -4,6 +4,7 @@ import type { UsageSource } from '../usage/usage-source.ts';
 export const attentionKinds = [
   'break_glass_used',
   'refused_credential',
+  'approval_pending',
   'grace_period_ending',
   'resource_server_disabled',
   'resource_server_silent',
@@ -42,11 +43,13 @@ export type AttentionItem = {
   requests: number;
   /** To whom a notice could not be delivered, and why; absent unless it is about one. */
   parked?: { receiver: string; reason: string };
+  /** Who requests approval; absent unless it is about a request. */
+  requester?: string;
 };
 
 export type AttentionSubject = {
-  type: 'client' | 'access_key' | 'notice' | 'operator_token';
-  /** The Client ID, or the id of the access key, notice or operator token. */
+  type: 'client' | 'access_key' | 'notice' | 'operator_token' | 'approval';
+  /** The Client ID, or the id of the access key, notice, operator token or request for approval. */
   id: string;
   name: string;
   /** The contact of an access key or an operator token. Its id is null if it was deleted. */

@@ -1,3 +1,4 @@
+import { type ApprovalViewer, listAwaiting } from '../approvals/approval-store.ts';
 import type { Clock } from '../process/clock.ts';
 import { followRotations } from '../regeneration/regeneration-progress.ts';
 import { listGracePeriods } from '../regeneration/regeneration-store.ts';
@@ -8,6 +9,7 @@ import {
   type AttentionItem,
   attentionKinds,
   type Finding,
+  maxCount,
   maxItems,
   refusedMs,
   refusedSources,
@@ -31,15 +33,18 @@ import { findTroubledServers } from './troubled-servers.ts';
  * Finds what needs attention. Every query reads a bounded number of rows through an index, so that the number of clients
  * does not matter.
  * @param limit maximum number of items of each kind, up to 50.
+ * @param viewer the operator, whose approval requests may wait for.
  */
 export async function findAttention(
   database: Queryable,
   deps: { clock: Clock; ttlSeconds: number },
   limit: number,
+  viewer: ApprovalViewer,
 ): Promise<Attention> {
   const now = deps.clock();
   const found: Finding[] = [
     await findBreakGlassUses(database, now, limit),
+    await findPendingApprovals(database, viewer, now, limit),
     await findRefused(database, now, limit),
     ...(await findGracePeriods(database, deps, limit)),
     ...(await findTroubledServers(database, now, limit)),
@@ -67,6 +72,32 @@ export async function findAttention(
     // The sort is stable, so items of one kind stay in the order in which they were found.
     items: found.flatMap(({ items }) => items).sort((a, b) => rank(a) - rank(b)),
     counts: found.filter(({ count }) => count > 0).map(({ kind, count }) => ({ kind, count })),
+  };
+}
+
+/** Finds requests that wait for the approval of this operator. */
+async function findPendingApprovals(
+  database: Queryable,
+  viewer: ApprovalViewer,
+  now: number,
+  limit: number,
+): Promise<Finding> {
+  const waiting = await listAwaiting(database, viewer, new Date(now), maxCount);
+  return {
+    kind: 'approval_pending',
+    count: waiting.length,
+    items: waiting.slice(0, limit).map((approval) => ({
+      kind: 'approval_pending',
+      urgency: 'soon',
+      subject: { type: 'approval', id: approval.id, name: approval.subjectName, contact: null },
+      regenerationId: null,
+      at: approval.endsAt,
+      sources: [],
+      sourceCount: 0,
+      movedCount: null,
+      requests: 0,
+      requester: approval.requesterName,
+    })),
   };
 }
 

@@ -2,7 +2,15 @@ import { countOf } from '../text/count-text.ts';
 import type { AttentionItem } from './attention-item.ts';
 
 /** Returns what needs attention as a sentence, without its time. */
-export function describeAttention({ kind, sourceCount, movedCount, requests, subject, parked }: AttentionItem): string {
+export function describeAttention({
+  kind,
+  sourceCount,
+  movedCount,
+  requests,
+  subject,
+  parked,
+  requester,
+}: AttentionItem): string {
   const credential = subject.type === 'client' ? 'credential' : 'value';
   const sources = countOf(sourceCount, 'source');
   switch (kind) {
@@ -20,6 +28,8 @@ export function describeAttention({ kind, sourceCount, movedCount, requests, sub
       return 'The resource server has not checked a token for a week. It may be unreachable.';
     case 'break_glass_used':
       return 'This operator token for emergencies was used.';
+    case 'approval_pending':
+      return `${requester} requests the approval of a second person.`;
     case 'notice_parked':
       return `The notice could not be delivered to ${parked?.receiver}: ${parked?.reason}`;
     case 'certificate_expiring':
@@ -49,6 +59,8 @@ export function nextStepOf({ kind, subject }: AttentionItem): string {
       return 'Check that the API can reach Keyturn.';
     case 'break_glass_used':
       return 'Check what it was used for in the audit log, then acknowledge the use.';
+    case 'approval_pending':
+      return 'Approve or refuse the request.';
     case 'notice_parked':
       return 'Correct the cause, then try again.';
     case 'certificate_expiring':

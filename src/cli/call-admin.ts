@@ -26,7 +26,7 @@ export async function callAdmin<Body = Json>(
 ): Promise<Body> {
   return 'token' in admin
     ? await namingOptions(async () => {
-        const body = ((await callRemote(admin, route, request)) ?? {}) as Body;
+        const body = ((await callRemote(admin, route, request, approval)) ?? {}) as Body;
         showCommitted(beforeCommit, body);
         return body;
       })
@@ -59,7 +59,7 @@ async function callInside<Body>(
   core.log.debug({ route }, 'calling the admin API');
   return await namingOptions(async () => {
     const checked = checkInsideRequest(endpoint, request);
-    const { body } = await callEndpoint<Body | null>(endpoint, operator, checked);
+    const { body } = await callEndpoint<Body | null>(endpoint, operator, checked, { approval });
     return body ?? ({} as Body);
   });
 }
@@ -85,6 +85,7 @@ async function namingOptions<Done>(work: () => Done | Promise<Done>): Promise<Do
   try {
     return await work();
   } catch (error) {
+    if (error instanceof KeyturnError && error.code === 'approval_required') throw approvalNeeded(error);
     if (!(error instanceof KeyturnError) || (error.status !== 400 && error.status !== 409)) throw error;
     const issues = error.extension?.['issues'] as { path: string; message: string }[] | undefined;
     if (Array.isArray(issues)) {
@@ -95,6 +96,30 @@ async function namingOptions<Done>(work: () => Done | Promise<Done>): Promise<Do
     if (field === undefined) throw error;
     throw new CommandEnd(1, `error: ${optionOf(field)}: ${text}`);
   }
+}
+
+/** Says how to go on with an act that a second person has to approve. */
+export function approvalNeeded({ message, extension }: KeyturnError): CommandEnd {
+  const { id } = (extension?.['approval'] ?? { id: '' }) as { id: string };
+  const lines = [
+    `error: ${message}`,
+    `  to say why:            keyturn approvals explain ${id} --reason '…'`,
+    `  the second person:     keyturn approvals approve ${id}   (or on the page “Approvals” of the console)`,
+    `  then you, once:        the same command with --approval ${id}`,
+  ];
+  return new CommandEnd(1, lines.join('\n'));
+}
+
+let approval: string | undefined;
+
+/** Sets the approved request that the running command carries out. */
+export function setApproval(id: unknown): void {
+  approval = typeof id === 'string' ? id : undefined;
+}
+
+/** Returns the approved request that the running command carries out. */
+export function givenApproval(): string | undefined {
+  return approval;
 }
 
 /** Options whose names differ from their fields. */

@@ -119,10 +119,16 @@ const attempts = 3;
 /**
  * Calls a route of a server's admin API. A request that did not reach the server or got no answer is repeated with the
  * same Idempotency-Key, so that nothing is created twice.
+ * @param approval the id of the approved request for this act.
  * @returns the body of the answer; undefined if it has none.
  * @throws {KeyturnError} as the server answered it. {CommandEnd} 1 if the server cannot be reached.
  */
-export async function callRemote(server: RemoteServer, route: Route, request: InsideRequest): Promise<unknown> {
+export async function callRemote(
+  server: RemoteServer,
+  route: Route,
+  request: InsideRequest,
+  approval?: string,
+): Promise<unknown> {
   const [method = '', path = ''] = route.split(' ');
   const url = new URL(`${server.url}/admin/v1${fillPath(path, request.params)}`);
   for (const [name, value] of Object.entries(request.query ?? {})) {
@@ -130,6 +136,7 @@ export async function callRemote(server: RemoteServer, route: Route, request: In
   }
   const headers: Record<string, string> = { Authorization: `Bearer ${server.token}`, Accept: 'application/json' };
   if (method === 'POST') headers['Idempotency-Key'] = randomUUID();
+  if (approval !== undefined) headers['Keyturn-Approval'] = approval;
   const init: RequestInit = { method, headers, redirect: 'error' };
   if (method === 'POST' || method === 'PATCH') {
     headers['Content-Type'] = 'application/json';

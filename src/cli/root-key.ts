@@ -1,8 +1,12 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import type { GuardedRequest } from '../approvals/approval.ts';
+import type { Core } from '../core.ts';
 import { createKeyRing } from '../credentials/key-ring.ts';
+import { KeyturnError } from '../errors.ts';
 import type { Rotation } from '../root-key/root-key-rotation.ts';
 import type { RootKeyUse } from '../root-key/root-key-use.ts';
+import { approvalNeeded, givenApproval } from './call-admin.ts';
 import { commandActor, withDatabase } from './stores.ts';
 import { CommandEnd, type OutputOptions, plain, present, presentSecret, startProgress, table } from './terminal.ts';
 
@@ -77,6 +81,7 @@ async function rotateStoredRootKey(options: OutputOptions): Promise<void> {
   const { rotation, audit, current, given, use, holders } = await withDatabase(
     'Data is re-encrypted with the root key, which the admin API does not hand out.',
     async (core) => {
+      await requireApproval(core);
       const readUse = () => findRootKeyUse(core.database, new Date(core.clock()));
       const total = countToMake(await readUse(), core.keyRing.current);
       return {
@@ -122,6 +127,28 @@ async function rotateStoredRootKey(options: OutputOptions): Promise<void> {
       1,
       `error: ${rotation.unreadable.length} sealed copies cannot be decrypted or do not match their secret: ${rotation.unreadable.slice(0, shownHolders).join(', ')}`,
     );
+  }
+}
+
+/** Uses the approval of a second person, if the deployment requires one for a rotation of the root key. */
+async function requireApproval(core: Core): Promise<void> {
+  const { guard } = await import('../admin/with-approval.ts');
+  const { spendInChange } = await import('../approvals/spending.ts');
+  const guarded: GuardedRequest = {
+    act: 'root_key',
+    route: 'keyturn root-key rotate',
+    subject: { type: 'root_key', id: core.keyRing.current },
+    permission: 'api_key:manage',
+    params: {},
+    body: { version: core.keyRing.current },
+  };
+  try {
+    // The rotation has many transactions, so the approval is used before the first one.
+    const change = spendInChange(core.change);
+    await guard(core, commandActor(), guarded, givenApproval(), () => change(async () => undefined));
+  } catch (error) {
+    if (error instanceof KeyturnError && error.code === 'approval_required') throw approvalNeeded(error);
+    throw error;
   }
 }
 

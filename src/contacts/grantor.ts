@@ -11,6 +11,8 @@ export type Grantor = Actor & {
   organizationId: string | null;
   /** The id of the bounded token that it uses; undefined for any other way to sign in. */
   boundedToken?: string | undefined;
+  /** Whether that token is for emergencies. */
+  breakGlass?: boolean;
 };
 
 /** @throws {Forbidden} for a token with limits, which must not give itself one with fewer. */

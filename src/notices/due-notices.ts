@@ -92,7 +92,7 @@ async function walkExpirations(deps: Deps, now: number): Promise<void> {
 /** Returns the notice about something that ends, if one is due. */
 function dueOf(deps: Deps, item: Expiration, now: number): Due[] {
   const { kind, at, since, subject, regenerationId: id } = item;
-  if (!subject || subject.type === 'notice' || subject.type === 'operator_token') return [];
+  if (subject?.type !== 'client' && subject?.type !== 'access_key') return [];
   const about = { type: subject.type, id: subject.id };
   const data: NoticeData = { ends_at: at.toISOString() };
   if (kind === 'grace_period' && id !== null) {

@@ -121,10 +121,34 @@ export const english: { texts: NoticeTexts; thing: typeof thing } = {
       message: `Nothing could be delivered to it. ${data.last_failure ?? ''}`.trim(),
       step: 'Repair the receiver, enable the webhook, and deliver the events of the meantime again.',
     }),
+    approval_requested: ({ data: { by, approval } }, of) => ({
+      title: `${of}: ${by} requests your approval`,
+      message: `${by} wants to ${acts[approval?.act ?? '']}.${approval?.reason ? ` The reason: ${approval.reason}` : ''}`,
+      step: 'Approve or refuse the request on the page “Approvals”, or with `keyturn approvals`.',
+    }),
+    approval_decided: ({ data: { by, approval } }, of) => ({
+      title: `${of}: your request ${approval?.state === 'expired' ? 'has expired' : `was ${approval?.state}`}`,
+      message: `${approval?.state === 'expired' ? 'Nobody decided on it, or it was not carried out, in time' : `${by} has decided`}.${approval?.note ? ` The note: ${approval.note}` : ''}`,
+      step: approval?.state === 'approved' ? 'Carry it out within 24 hours.' : null,
+    }),
+    approval_bypassed: ({ data: { by, act } }, of) => ({
+      title: `${of}: an act went through without approval`,
+      message: `${by} was able to ${acts[act ?? '']} without the approval of a second person.`,
+      step: 'Find out why in the audit log.',
+    }),
     root_key_old: ({ data, subject }) => ({
       title: `The root key is ${countOf(data.age_days ?? 0, 'day')} old`,
       message: `Version ${subject.id} of the root key has been in use for more than a year.`,
       step: 'Rotate it with `keyturn root-key rotate`.',
     }),
   },
+};
+
+/** What somebody wants to do, by the act that needs approval. */
+const acts: Readonly<Record<string, string>> = {
+  reveal: 'show the secret again',
+  revoke_all: 'revoke all tokens',
+  delete: 'delete it',
+  root_key: 'rotate the root key',
+  policies: 'change the policies',
 };

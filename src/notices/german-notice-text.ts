@@ -136,6 +136,21 @@ export const german: { texts: NoticeTexts; thing: typeof thing } = {
       message: `Ihm konnte nichts zugestellt werden. ${data.last_failure ?? ''}`.trim(),
       step: 'Reparieren Sie den Empfänger, schalten Sie den Webhook ein, und stellen Sie die Ereignisse der Zwischenzeit erneut zu.',
     }),
+    approval_requested: ({ data: { by, approval } }, of) => ({
+      title: `${of}: ${by} bittet um Ihre Zustimmung`,
+      message: `${by} möchte ${acts[approval?.act ?? '']}.${approval?.reason ? ` Der Grund: ${approval.reason}` : ''}`,
+      step: 'Stimmen Sie auf der Seite „Freigaben“ zu oder lehnen Sie ab, oder mit `keyturn approvals`.',
+    }),
+    approval_decided: ({ data: { by, approval } }, of) => ({
+      title: `${of}: ${decisions[approval?.state ?? ''] ?? ''}`,
+      message: `${approval?.state === 'expired' ? 'Über sie wurde nicht rechtzeitig entschieden, oder sie wurde nicht rechtzeitig ausgeführt' : `Entschieden hat ${by}`}.${approval?.note ? ` Die Bemerkung: ${approval.note}` : ''}`,
+      step: approval?.state === 'approved' ? 'Führen Sie die Handlung innerhalb von 24 Stunden aus.' : null,
+    }),
+    approval_bypassed: ({ data: { by, act } }, of) => ({
+      title: `${of}: Etwas wurde ohne Zustimmung getan`,
+      message: `${by} konnte ohne die Zustimmung einer zweiten Person ${acts[act ?? '']}.`,
+      step: 'Finden Sie im Audit-Log heraus, warum.',
+    }),
     root_key_old: ({ data, subject }) => ({
       title: `Der Hauptschlüssel ist ${days(data.age_days ?? 0).replace('Tagen', 'Tage')} alt`,
       message: `Version ${subject.id} des Hauptschlüssels ist seit mehr als einem Jahr in Gebrauch.`,
@@ -147,3 +162,18 @@ export const german: { texts: NoticeTexts; thing: typeof thing } = {
 function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
+
+/** What somebody wants to do, by the act that needs approval. */
+const acts: Readonly<Record<string, string>> = {
+  reveal: 'das Secret noch einmal anzeigen',
+  revoke_all: 'alle Tokens widerrufen',
+  delete: 'es löschen',
+  root_key: 'den Hauptschlüssel erneuern',
+  policies: 'die Richtlinien ändern',
+};
+
+const decisions: Readonly<Record<string, string>> = {
+  approved: 'Ihrer Bitte wurde zugestimmt',
+  refused: 'Ihre Bitte wurde abgelehnt',
+  expired: 'Ihre Bitte ist verfallen',
+};

@@ -23,9 +23,17 @@ type ContactRow = Row & { id: string; organization: string; name: string; email:
 
 /**
  * Finds the receivers of a notice: the owner of the thing and its technical contacts; without them the operators with the
- * permission for its kind, of the organization or, if that has none, of the deployment.
+ * permission for its kind, of the organization or, if that has none, of the deployment. A request for approval goes to
+ * those who may approve it, and the decision to the requester.
  */
 export async function findMailReceivers(database: Queryable, notice: Notice): Promise<NoticeReceiver[]> {
+  const { approval } = notice.data;
+  if (notice.kind === 'approval_decided') return await findContacts(database, approval?.requester);
+  if (approval) {
+    const approvers = await findOperators(database, notice, notice.organizationId);
+    const others = approvers.filter(({ id }) => id !== approval.requester);
+    return others.length > 0 ? others : await findOperators(database, notice, deploymentOrganization);
+  }
   const [owners, addresses] = await findResponsible(database, notice);
   const known = new Set(owners.map(({ email }) => email.toLowerCase()));
   const technical = [...new Set(addresses)]
@@ -65,11 +73,23 @@ async function findResponsible(database: Queryable, { thing }: Notice): Promise<
   }
 }
 
-async function findOperators(database: Queryable, { kind }: Notice, organizationId: string): Promise<NoticeReceiver[]> {
+async function findContacts(database: Queryable, id: string | undefined): Promise<NoticeReceiver[]> {
+  const rows = await database.query<ContactRow>(
+    'SELECT id, organization, name, email FROM contacts WHERE id::text = $1',
+    [id ?? ''],
+  );
+  return rows.map(toReceiver);
+}
+
+async function findOperators(
+  database: Queryable,
+  { kind, data }: Notice,
+  organizationId: string,
+): Promise<NoticeReceiver[]> {
   const rows = await database.query<ContactRow>(
     `SELECT id, organization, name, email FROM contacts WHERE organization = $1 AND $2 = ANY (permissions)
      ORDER BY created_at, id LIMIT $3`,
-    [organizationId, noticeKinds[kind].permission, maxReceivers],
+    [organizationId, data.approval?.permission ?? noticeKinds[kind].permission, maxReceivers],
   );
   return rows.map(toReceiver);
 }

@@ -19,6 +19,9 @@ export const noticeKinds = {
   operator_token_issued: { permission: 'contacts:manage', isMandatory: true },
   signing_key_rotated: { permission: 'api_key:manage', isMandatory: false },
   webhook_disabled: { permission: 'api_key:manage', isMandatory: false },
+  approval_requested: { permission: 'api_key:manage', isMandatory: true },
+  approval_decided: { permission: 'api_key:manage', isMandatory: false },
+  approval_bypassed: { permission: 'contacts:manage', isMandatory: true },
   root_key_old: { permission: 'api_key:manage', isMandatory: false },
 } as const satisfies Record<string, { permission: Permission; isMandatory: boolean }>;
 
@@ -70,6 +73,18 @@ export type NoticeData = {
   added?: readonly string[];
   removed?: readonly string[];
   age_days?: number;
+  /** A request for the approval of a second person. `permission` is what the one who approves it needs. */
+  approval?: {
+    id: string;
+    act: string;
+    state: string;
+    permission: Permission;
+    requester: string;
+    reason: string | null;
+    note: string | null;
+  };
+  /** What was done without the approval that it needs. */
+  act?: string;
   /** Why a webhook could not be reached last. */
   last_failure?: string;
 };

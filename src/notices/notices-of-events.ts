@@ -44,8 +44,11 @@ export async function insertNoticesOf(
     const { contactName, isEnabled: _, ...thing } = found;
     const sources = rotation === undefined ? {} : await findSources(transaction, deps, found, rotation);
     const shown = { by: event.actor.name, ...(contactName === undefined ? {} : { contact_name: contactName }) };
+    const requesters = event.after?.['requester_organization'];
     notices.push({
       ...thing,
+      // Requests stay in the organization of their requester.
+      ...(typeof requesters === 'string' ? { organizationId: requesters } : {}),
       kind,
       at: event.at,
       data: { ...shown, ...data, ...sources },
@@ -117,6 +120,14 @@ function draftsOf(event: AuditEvent): Draft[] {
       return after['disabled_as'] === 'operator'
         ? []
         : draft('webhook_disabled', { last_failure: String(after['last_failure']) });
+    case 'approval.request':
+      return draft('approval_requested', { approval: approvalIn(after) });
+    case 'approval.approve':
+    case 'approval.refused':
+    case 'approval.expire':
+      return draft('approval_decided', { approval: approvalIn(after) });
+    case 'approval.bypass':
+      return draft('approval_bypassed', { act: String(after['act']) });
     case 'signing_key.rotate':
       return draft('signing_key_rotated', {});
     case 'contact.update':
@@ -130,6 +141,11 @@ function draftsOf(event: AuditEvent): Draft[] {
     default:
       return [];
   }
+}
+
+function approvalIn(after: Record<string, unknown>): NonNullable<NoticeData['approval']> {
+  const { id, act, state, permission, requester, reason, note } = after as NonNullable<NoticeData['approval']>;
+  return { id, act, state, permission, requester, reason, note };
 }
 
 function rotated(

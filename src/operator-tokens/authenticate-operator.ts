@@ -50,6 +50,7 @@ export async function findOperator(deps: Deps, token: string, address: string): 
     organizationId: reachOf({ organizationId: found.contactOrganization }) ?? found.organizationId,
     address,
     boundedToken: found.id,
+    breakGlass: found.breakGlass,
   };
   await noteUse(deps, found, operator, now);
   return operator;

@@ -102,6 +102,8 @@ const table: Record<string, Permission> = {
   'post /explain/token-request': 'integrations:view',
   'post /clients/import': 'api_key:manage',
   'get /attention': 'integrations:view',
+  'get /approvals/settings': 'integrations:view',
+  'patch /approvals/settings': 'contacts:manage',
   'get /expirations': 'integrations:view',
   'get /notices': 'integrations:view',
   'get /notices/settings': 'integrations:view',
@@ -119,6 +121,11 @@ const table: Record<string, Permission> = {
 
 /** Routes that every operator may call. */
 const forEveryone = [
+  'get /approvals',
+  'get /approvals/{id}',
+  'patch /approvals/{id}',
+  'post /approvals/{id}/approve',
+  'post /approvals/{id}/refuse',
   'get /operator-tokens',
   'post /operator-tokens',
   'patch /operator-tokens/{id}',

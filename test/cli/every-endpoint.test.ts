@@ -1,3 +1,4 @@
+import { userInfo } from 'node:os';
 import { adminEndpoints } from '../../src/admin/endpoints.ts';
 import { generateSecret } from '../../src/credentials/credential-format.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
@@ -9,12 +10,13 @@ import { type Environment, runCommand } from './run-command.ts';
 /**
  * Endpoints covered by another command: `access-keys list --contact` filters the complete list instead, and
  * `access-keys disable --contact` shows its review only if it has to ask. `sessions end` of an own session needs an
- * operator token, because the user of the command line has no sessions.
+ * operator token, because the user of the command line has no sessions, and `approvals approve` one of a contact.
  */
 const reachedOtherwise = [
   'GET /contacts/{id}/access-keys',
   'GET /contacts/{id}/access-keys/disable',
   'DELETE /me/sessions/{session_id}',
+  'POST /approvals/{id}/approve',
 ];
 
 let environment: Environment;
@@ -117,6 +119,23 @@ async function walkContact(): Promise<void> {
   await run(`sessions end --contact ${keeper} --all`);
   await run('sessions list');
   await run('sessions end --all');
+}
+
+async function walkApprovals(): Promise<void> {
+  await run('approvals settings');
+  await run('approvals settings --no-acts');
+  const id = crypto.randomUUID();
+  await askPostgres(
+    environment['DATABASE_URL'] ?? '',
+    `INSERT INTO approvals (id, organization, act, route, subject_type, subject, subject_name, permission, body, digest,
+       requester, requester_name, state, created_at, ends_at)
+     SELECT '${id}', id, 'root_key', 'keyturn root-key rotate', 'root_key', 'v1', 'Root key', 'api_key:manage', '{}', '',
+       'cli:${userInfo().username}', 'cli', 'pending', now(), now() + interval '1 hour' FROM organizations LIMIT 1`,
+  );
+  await run('approvals list');
+  await run(`approvals show ${id}`);
+  await run(`approvals explain ${id} --reason Yearly`);
+  await run(`approvals refuse ${id}`);
 }
 
 async function walkOrganization(): Promise<void> {
@@ -226,6 +245,7 @@ test('every endpoint of the admin API is called by a command', async () => {
     await Promise.all([
       walkClient(),
       walkContact(),
+      walkApprovals(),
       walkOrganization(),
       walkNotices(),
       walkWebhook(),

@@ -20,6 +20,8 @@ export const paths: Record<string, string | FormPage> = {
   expirations: '/console/expirations?days=400',
   notices: '/console/notices',
   'notice-settings': '/console/notices/settings',
+  approvals: '/console/approvals',
+  'approval-settings': '/console/approvals/settings',
   integrations: '/console/integrations',
   'integrations-found': '/console/integrations?q=Order',
   'integrations-none-found': '/console/integrations?q=zzz',

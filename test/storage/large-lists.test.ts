@@ -211,8 +211,11 @@ const attentionAt = [
   date(86_400 * 3),
   date(86_400 * 400),
 ];
+const viewer = { id: crypto.randomUUID(), permissions: ['api_key:manage'] as const };
 test.each(attentionAt)('finding what needs attention at %s uses indexes and reads few rows', async (at) => {
-  await expectBounded((recorder) => findAttention(recorder, { clock: () => at.getTime(), ttlSeconds: 3_600 }, 50));
+  await expectBounded((recorder) =>
+    findAttention(recorder, { clock: () => at.getTime(), ttlSeconds: 3_600 }, 50, viewer),
+  );
 });
 
 // 12,000 access keys end at the same time, and a grace period each second.

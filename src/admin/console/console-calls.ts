@@ -11,6 +11,7 @@ import {
 import type { Endpoint } from '../endpoint.ts';
 import { keepValue, recallAnswer } from '../idempotency.ts';
 import type { Operator } from '../operator-auth.ts';
+import { anyApproval } from '../with-approval.ts';
 import { ProofNeeded } from './sign-in/session.ts';
 
 export type Call = {
@@ -89,7 +90,11 @@ export function createConsoleCalls(
             viewer: undefined,
           }
         : undefined;
-      return await callEndpoint<Body>(endpoint, operator, checkInsideRequest(endpoint, call), { revision, idempotent });
+      return await callEndpoint<Body>(endpoint, operator, checkInsideRequest(endpoint, call), {
+        revision,
+        idempotent,
+        approval: anyApproval,
+      });
     },
     async rehearse(caller: Caller, route: Route, call: Call = {}): Promise<void> {
       const endpoint = requireEndpoint(caller, route, rehearsed);

@@ -17,6 +17,8 @@ import type {
   webhookDeliverySchema,
   webhookSchema,
 } from '../presenters/present-webhook.ts';
+import type { approvalSchema, ShownApprovalDetail as Detail } from '../routes/approval-routes.ts';
+import type { approvalSettingsSchema } from '../routes/approval-settings-routes.ts';
 import type { attentionSchema } from '../routes/attention-routes.ts';
 import type { eventSchema } from '../routes/audit-routes.ts';
 import type { issuedSchema, knownSchema } from '../routes/authorization-token-routes.ts';
@@ -46,6 +48,7 @@ export type Section =
   | 'access-keys'
   | 'contacts'
   | 'organizations'
+  | 'approvals'
   | 'webhooks'
   | 'identity-providers'
   | 'trusts'
@@ -178,6 +181,9 @@ export type ShownUsage = z.input<typeof clientUsageSchema> | z.input<typeof acce
 export type ShownAuthorizationToken = z.input<typeof knownSchema>;
 export type IssuedAuthorizationToken = z.input<typeof issuedSchema>;
 export type ShownSigningKeys = z.input<typeof keysSchema>;
+export type ShownApproval = z.input<typeof approvalSchema>;
+export type ShownApprovalDetail = Detail;
+export type ShownApprovalSettings = z.input<typeof approvalSettingsSchema>;
 export type ShownAttention = z.input<typeof attentionSchema>;
 export type ShownFound = z.input<typeof foundSchema>;
 export type ShownEvent = z.input<typeof eventSchema>;

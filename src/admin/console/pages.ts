@@ -4,6 +4,8 @@ import { accessKeyPages } from './pages/access-keys/access-key-pages.ts';
 import { accessKeysPage } from './pages/access-keys/access-keys-page.ts';
 import { newAccessKeyPages } from './pages/access-keys/new-access-key-pages.ts';
 import { apiReferencePages } from './pages/api-reference-pages.ts';
+import { approvalPages } from './pages/approvals/approval-pages.ts';
+import { approvalSettingsPages } from './pages/approvals/approval-settings-page.ts';
 import { auditPages } from './pages/audit-pages.ts';
 import { authorizationTokenPages } from './pages/clients/authorization-token-pages.ts';
 import { clientActPages } from './pages/clients/client-act-pages.ts';
@@ -65,6 +67,8 @@ const sharedPages: readonly Page[] = [
   ...disableAccessKeysPages,
   ...sessionPages,
   ...auditPages,
+  ...approvalSettingsPages,
+  ...approvalPages,
 ];
 
 /** Pages about the deployment, and about access to the admin listener. */

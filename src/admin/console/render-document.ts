@@ -203,6 +203,12 @@ const entries: readonly Entry[] = [
     path: '/console/trusts',
     permissions: ['integrations:view'],
   },
+  {
+    section: 'approvals',
+    label: msg('Approvals'),
+    path: '/console/approvals',
+    permissions: ['api_key:manage', 'contacts:manage'],
+  },
   { section: 'webhooks', label: msg('Webhooks'), path: '/console/webhooks', permissions: ['integrations:view'] },
   { section: 'audit', label: msg('Audit log'), path: '/console/audit', permissions: ['audit:view'] },
   {

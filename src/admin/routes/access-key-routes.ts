@@ -245,6 +245,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       permission: 'api_key:manage',
       reach: 'organization',
       asksProof: true,
+      approval: { act: 'reveal', of: 'access_key' },
       summary: 'Show the value of an access key again. The audit log records it',
       params: accessKeyParams,
       answers: { 200: valueSchema },

@@ -26,7 +26,7 @@ const itemSchema = z
   .strictObject({
     kind: kind.meta({
       description:
-        '`break_glass_used`: an operator token for emergencies was used in the last 7 days, and the use was not acknowledged; `refused_credential`: an ended credential was used in the last 7 days; `grace_period_ending`: sources have not moved; `grace_period_complete`: all sources have moved; `resource_server_silent`: it checked tokens before, but not for 7 days; `notice_parked`: a notice could not be delivered to somebody; `certificate_expiring` and `access_key_expiring`: within 14 days; `unused_…`: for 90 days.',
+        '`break_glass_used`: an operator token for emergencies was used in the last 7 days, and the use was not acknowledged; `approval_pending`: a request waits for your approval; `refused_credential`: an ended credential was used in the last 7 days; `grace_period_ending`: sources have not moved; `grace_period_complete`: all sources have moved; `resource_server_silent`: it checked tokens before, but not for 7 days; `notice_parked`: a notice could not be delivered to somebody; `certificate_expiring` and `access_key_expiring`: within 14 days; `unused_…`: for 90 days.',
     }),
     urgency: z.enum(urgencies).meta({
       description:
@@ -39,6 +39,7 @@ const itemSchema = z
       .uuid()
       .nullable()
       .meta({ description: 'The ID of the operator token. Null: it is not about one.' }),
+    approval_id: z.uuid().nullable().meta({ description: 'The ID of the request for approval. Null: not about one.' }),
     name: z.string().meta({
       description: 'The name of the client, access key or operator token, or of what the notice is about.',
     }),
@@ -100,8 +101,8 @@ export function attentionEndpoints(core: Core): Endpoint[] {
       summary: 'List what needs attention, the most urgent first',
       query: attentionQuery,
       answers: { 200: attentionSchema },
-      handle: async ({ query: { limit } }) => {
-        const { items, counts } = await findAttention(core.database, core, limit);
+      handle: async ({ operator, query: { limit } }) => {
+        const { items, counts } = await findAttention(core.database, core, limit, operator);
         const steps = await findFirstSteps(core.database);
         const body: z.input<typeof attentionSchema> = {
           checked_at: new Date(core.clock()).toISOString(),
@@ -134,6 +135,7 @@ function presentItem(item: AttentionItem): z.input<typeof itemSchema> {
     client_id: subject.type === 'client' ? subject.id : null,
     access_key_id: subject.type === 'access_key' ? subject.id : null,
     notice_id: subject.type === 'notice' ? subject.id : null,
+    approval_id: subject.type === 'approval' ? subject.id : null,
     operator_token_id: subject.type === 'operator_token' ? subject.id : null,
     name: subject.name,
     contact_id: subject.contact?.id ?? null,

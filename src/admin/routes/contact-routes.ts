@@ -170,6 +170,7 @@ export function contactEndpoints(core: Core): Endpoint[] {
       operationId: 'deleteContact',
       permission: 'contacts:manage',
       reach: 'organization',
+      approval: { act: 'delete', of: 'contact' },
       summary: 'Delete a contact. Its history stays in the audit log',
       params: contactParams,
       answers: { 204: null },

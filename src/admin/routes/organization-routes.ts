@@ -176,6 +176,7 @@ export function organizationEndpoints(core: Core): Endpoint[] {
       path: '/organizations/{id}',
       operationId: 'deleteOrganization',
       permission: 'contacts:manage',
+      approval: { act: 'delete', of: 'organization' },
       summary: 'Delete an organization with its disabled clients and its contacts. Nothing of it may be enabled',
       params: organizationParams,
       answers: { 204: null },

@@ -25,6 +25,7 @@ export function attentionList(visit: Visit, { data, counts }: ShownAttention): V
 /** Returns the path of the page of the thing. */
 function pathOf({ site }: Visit, item: Item): string {
   const { client_id: clientId, access_key_id: keyId, notice_id: noticeId, operator_token_id: tokenId } = item;
+  if (item.approval_id !== null) return `/console/approvals/${item.approval_id}`;
   if (tokenId !== null) return site.name === 'console' ? `/console/operator-tokens/${tokenId}` : '/console/contacts';
   if (noticeId !== null) return `/console/notices/${noticeId}`;
   return clientId === null ? `/console/access-keys/${keyId}` : clientPath(clientId);
@@ -33,11 +34,13 @@ function pathOf({ site }: Visit, item: Item): string {
 function name(visit: Visit, item: Item): VNode {
   if (item.operator_token_id !== null) return tokenName(item);
   return html`<a class="strong" href=${pathOf(visit, item)}>${item.name}</a>${
-    item.notice_id !== null
-      ? html`<span class="under">${t('notice')}</span>`
-      : item.contact_id === null
-        ? html`<code class="under">${item.client_id}</code>`
-        : html`<span class="under">${rich('access key of <a>{contactName}</a>', { contactName: item.contact_name, a: linkTo(`/console/contacts/${item.contact_id}`) })}</span>`
+    item.approval_id !== null
+      ? html`<span class="under">${t('request for approval')}</span>`
+      : item.notice_id !== null
+        ? html`<span class="under">${t('notice')}</span>`
+        : item.contact_id === null
+          ? html`<code class="under">${item.client_id}</code>`
+          : html`<span class="under">${rich('access key of <a>{contactName}</a>', { contactName: item.contact_name, a: linkTo(`/console/contacts/${item.contact_id}`) })}</span>`
   }`;
 }
 
@@ -68,6 +71,7 @@ const timeLabels: Record<Kind, Message> = {
   resource_server_silent: msg('Last request'),
   notice_parked: msg('Given up'),
   break_glass_used: msg('Last used'),
+  approval_pending: msg('Expires'),
   certificate_expiring: msg('Expires'),
   access_key_expiring: msg('Expires'),
   unused_client: msg('Last used'),
@@ -96,6 +100,7 @@ const acts: Record<Kind, { label: Message; below: (item: Item) => string; needs?
   resource_server_disabled: { label: msg('Enable'), below: () => '/enable', needs: 'integrations:edit', isPost: true },
   resource_server_silent: { label: msg('See its requests'), below: () => '?hours=720#use' },
   notice_parked: { label: msg('Open the notice'), below: () => '' },
+  approval_pending: { label: msg('Open the request'), below: () => '' },
   break_glass_used: { label: msg('Acknowledge'), below: () => '/acknowledge', needs: 'contacts:manage', isPost: true },
   certificate_expiring: { label: msg('Replace certificate'), below: () => '/replace', needs: 'api_key:manage' },
   access_key_expiring: { label: msg('Change expiry'), below: () => '#field-expires_at', needs: 'integrations:edit' },
@@ -132,6 +137,7 @@ const plurals: Record<Kind, Message> = {
     '{count, plural, one {# more resource server is} other {# more resource servers are}} silent',
   ),
   notice_parked: msg('{count, plural, one {# more notice} other {# more notices}} could not be delivered'),
+  approval_pending: msg('{count, plural, one {# more request waits} other {# more requests wait}} for your approval'),
   break_glass_used: msg(
     '{count, plural, one {# more break-glass token was} other {# more break-glass tokens were}} used',
   ),

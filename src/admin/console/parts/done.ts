@@ -66,6 +66,7 @@ const messages = {
     text: msg('Revoked the operator token. Sessions that were started with it have ended.'),
   },
   'bounded-token-ended': { text: msg('Ended the operator token.') },
+  approved: { text: msg('Approved. The requester can carry it out once within 24 hours.') },
   'use-acknowledged': { text: msg('Acknowledged. The next use is shown again.') },
   'session-ended': { text: msg('Ended. Its next request has to sign in again.') },
   'key-revoked': { text: msg('Revoked the signing key. Every JWT that it signed is rejected.') },

@@ -28,12 +28,14 @@ export function problemNotice(problem: KeyturnError): VNode {
     clients?: Named[];
     access_keys?: Named[];
   };
+  const approval = problem.extension?.['approval'] as { id: string } | undefined;
   const total = (problem.extension?.['total'] as number | undefined) ?? 0;
   const more = total - clients.length - keys.length;
   const errors = [...errorsOf(problem)];
   return notice(
     'bad',
     html`<p><strong>${errors.length > 0 ? t('Check the marked fields.') : translate(problem.message)}</strong> ${t('Nothing was changed.')}</p>
+      ${approval && html`<p><a href=${`/console/approvals/${approval.id}`}>${t('Open the request for approval')}</a></p>`}
       ${
         errors.length > 0 &&
         html`<ul>

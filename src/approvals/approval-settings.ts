@@ -25,7 +25,7 @@ async function read(database: Queryable, organizations: readonly string[]): Prom
 }
 
 /** Returns the acts that need approval by any of the settings. */
-export function stricterOf(settings: readonly ApprovalSettings[]): ApprovalSettings {
+function stricterOf(settings: readonly ApprovalSettings[]): ApprovalSettings {
   const hours = settings.flatMap(({ revealHours }) => revealHours ?? []);
   return {
     acts: guardedActs.filter((act) => settings.some(({ acts }) => acts.includes(act))),

@@ -2,7 +2,7 @@ import type { Permission } from '../contacts/contact.ts';
 
 /** Acts that can need the approval of a second person, besides showing a secret again. */
 export const guardedActs = ['revoke_all', 'delete', 'root_key', 'policies'] as const;
-export type GuardedAct = (typeof guardedActs)[number];
+type GuardedAct = (typeof guardedActs)[number];
 
 export const approvalActs = ['reveal', ...guardedActs] as const;
 export type ApprovalAct = (typeof approvalActs)[number];

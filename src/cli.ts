@@ -69,6 +69,10 @@ const groups: Readonly<Record<string, { description: string; load(): Promise<(gr
     description: 'requests for the approval of a second person, and which acts need one',
     load: async () => (await import('./cli/approval-commands.ts')).addApprovalCommands,
   },
+  invitations: {
+    description: 'links that sign people in for the first time, once',
+    load: async () => (await import('./cli/invitation-commands.ts')).addInvitationCommands,
+  },
   sessions: {
     description: 'the sessions of people in the console',
     load: async () => (await import('./cli/session-commands.ts')).addSessionCommands,

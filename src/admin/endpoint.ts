@@ -25,6 +25,7 @@ export const tags = {
   search: 'Finds clients, access keys, contacts and organizations.',
   clients: 'Integrations and resource servers, their secrets, rotations and tokens.',
   contacts: 'People and partners, and their operator tokens.',
+  invitations: 'Links that sign people in for the first time, once.',
   'portal-sessions': 'Links that sign people of an organization in to the portal.',
   webhooks: 'Receivers of events over HTTP, their signing secrets, and what was delivered.',
   organizations: 'Customers and partners, and the limits of what they may have.',

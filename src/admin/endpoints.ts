@@ -16,6 +16,7 @@ import { expirationEndpoints } from './routes/expiration-routes.ts';
 import { explainEndpoints } from './routes/explain-routes.ts';
 import { identityProviderEndpoints } from './routes/identity-provider-routes.ts';
 import { importEndpoints } from './routes/import-routes.ts';
+import { invitationEndpoints } from './routes/invitation-routes.ts';
 import { leakEndpoints } from './routes/leak-routes.ts';
 import { meEndpoints } from './routes/me-routes.ts';
 import { networkEndpoints } from './routes/network-routes.ts';
@@ -59,6 +60,7 @@ export function adminEndpoints(given: Core): Endpoint[] {
     ...identityProviderEndpoints(core),
     ...contactEndpoints(core),
     ...operatorTokenEndpoints(core),
+    ...invitationEndpoints(core),
     ...boundedTokenEndpoints(core),
     ...portalSessionEndpoints(core),
     ...offerEndpoints(core),

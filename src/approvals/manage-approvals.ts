@@ -193,6 +193,7 @@ const recentMs = 7 * 86_400_000;
 /** What gives somebody a way to act as a contact. */
 const accessActions = [
   'contact.create',
+  'contact.invite',
   'operator_token.issue',
   'operator_token.issue_bounded',
   'operator_token.rotate_bounded',

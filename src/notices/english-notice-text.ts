@@ -121,6 +121,11 @@ export const english: { texts: NoticeTexts; thing: typeof thing } = {
       message: `Nothing could be delivered to it. ${data.last_failure ?? ''}`.trim(),
       step: 'Repair the receiver, enable the webhook, and deliver the events of the meantime again.',
     }),
+    invited: ({ data: { by, ends_at: end } }, of, time) => ({
+      title: `${of}: ${by} invites you`,
+      message: `${by} invites you to Keyturn. The link signs you in once, until ${time(end)}.`,
+      step: 'Open the link, and choose how you sign in next time. If you do not know the sender, ignore this mail.',
+    }),
     approval_requested: ({ data: { by, approval } }, of) => ({
       title: `${of}: ${by} requests your approval`,
       message: `${by} wants to ${acts[approval?.act ?? '']}.${approval?.reason ? ` The reason: ${approval.reason}` : ''}`,

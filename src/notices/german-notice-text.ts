@@ -136,6 +136,11 @@ export const german: { texts: NoticeTexts; thing: typeof thing } = {
       message: `Ihm konnte nichts zugestellt werden. ${data.last_failure ?? ''}`.trim(),
       step: 'Reparieren Sie den Empfänger, schalten Sie den Webhook ein, und stellen Sie die Ereignisse der Zwischenzeit erneut zu.',
     }),
+    invited: ({ data: { by, ends_at: end } }, of, time) => ({
+      title: `${of}: Einladung von ${by}`,
+      message: `${by} lädt Sie zu Keyturn ein. Der Link meldet Sie einmal an, bis ${time(end)}.`,
+      step: 'Öffnen Sie den Link, und wählen Sie, wie Sie sich künftig anmelden. Kennen Sie den Absender nicht, beachten Sie diese Mail nicht.',
+    }),
     approval_requested: ({ data: { by, approval } }, of) => ({
       title: `${of}: ${by} bittet um Ihre Zustimmung`,
       message: `${by} möchte ${acts[approval?.act ?? '']}.${approval?.reason ? ` Der Grund: ${approval.reason}` : ''}`,

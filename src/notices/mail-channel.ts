@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Config } from '../config.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
+import { findInvitationLink } from '../invitations/manage-invitations.ts';
 import { createMailer, type Mailer } from '../mail/send-mail.ts';
+import type { Clock } from '../process/clock.ts';
 import type { Database } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
 import type { NoticeChannel } from './channel.ts';
@@ -28,18 +30,23 @@ type MailLinks = {
 export function createMailChannels({
   database,
   keyRing,
+  clock,
   config: { mail, issuer, consoleUrl, portalUrl },
 }: {
   database: Database;
   keyRing: KeyRing;
+  clock: Clock;
   config: Config;
 }): NoticeChannel[] {
   if (!mail) return [];
   const links = { issuer, console: consoleUrl, portal: portalUrl };
-  return [createMailChannel(database, keyRing, createMailer(mail), links)];
+  return [createMailChannel({ database, keyRing, clock }, createMailer(mail), links)];
 }
 
-function createMailChannel(database: Database, keyRing: KeyRing, mailer: Mailer, links: MailLinks): NoticeChannel {
+type Deps = { database: Database; keyRing: KeyRing; clock: Clock };
+
+function createMailChannel(deps: Deps, mailer: Mailer, links: MailLinks): NoticeChannel {
+  const { database, keyRing } = deps;
   return {
     name: 'mail',
     batchSize: 100,
@@ -63,13 +70,14 @@ function createMailChannel(database: Database, keyRing: KeyRing, mailer: Mailer,
               receiver: id,
               kinds: stoppable,
             });
+      const invitations = await findLinks(deps, wanted);
       const result = await mailer.send(
         {
           to: { name: receiver.name, address: receiver.address },
           ...writeNoticeMail(wanted, {
             language: languageOf(receiver),
             host: new URL(links.issuer).host,
-            linkTo: (notice) => linkFor(links, receiver, notice),
+            linkTo: (notice) => invitations.get(notice.id) ?? linkFor(links, receiver, notice),
             stopUrl,
           }),
           id: messageId(notices, id),
@@ -86,6 +94,16 @@ function createMailChannel(database: Database, keyRing: KeyRing, mailer: Mailer,
       return notices.map(({ kind }) => (enabled.has(kind) ? result : off));
     },
   };
+}
+
+/** Finds the links of the invitations that notices are about, and that can still be accepted. */
+async function findLinks(deps: Deps, notices: readonly Notice[]) {
+  const found = new Map<string, { url: string; isPortal: boolean }>();
+  for (const { id, data } of notices) {
+    const url = data.invitation && (await findInvitationLink(deps.database, deps, data.invitation));
+    if (url) found.set(id, { url, isPortal: new URL(url).pathname.startsWith('/portal/') });
+  }
+  return found;
 }
 
 /** The same for the same notices and receiver, so that a repeated mail is recognisable. */

@@ -19,6 +19,7 @@ export const noticeKinds = {
   operator_token_issued: { permission: 'contacts:manage', isMandatory: true },
   signing_key_rotated: { permission: 'api_key:manage', isMandatory: false },
   webhook_disabled: { permission: 'api_key:manage', isMandatory: false },
+  invited: { permission: 'contacts:manage', isMandatory: true },
   approval_requested: { permission: 'api_key:manage', isMandatory: true },
   approval_decided: { permission: 'api_key:manage', isMandatory: false },
   approval_bypassed: { permission: 'contacts:manage', isMandatory: true },
@@ -83,6 +84,8 @@ export type NoticeData = {
     reason: string | null;
     note: string | null;
   };
+  /** The ID of an invitation, whose link mails contain. */
+  invitation?: string;
   /** What was done without the approval that it needs. */
   act?: string;
   /** Why a webhook could not be reached last. */

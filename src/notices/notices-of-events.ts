@@ -120,6 +120,8 @@ function draftsOf(event: AuditEvent): Draft[] {
       return after['disabled_as'] === 'operator'
         ? []
         : draft('webhook_disabled', { last_failure: String(after['last_failure']) });
+    case 'contact.invite':
+      return draft('invited', { invitation: String(after['invitation']), ends_at: String(after['expires_at']) });
     case 'approval.request':
       return draft('approval_requested', { approval: approvalIn(after) });
     case 'approval.approve':

@@ -3,7 +3,7 @@ import type { Permission } from '../contacts/contact.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
 
-export const signInMethods = ['operator_token', 'link', 'single_sign_on'] as const;
+export const signInMethods = ['operator_token', 'link', 'single_sign_on', 'invitation'] as const;
 
 /** How a contact signed in. */
 export type SignInMethod = (typeof signInMethods)[number];
@@ -258,6 +258,19 @@ export async function findPersonOfSession(
   const [row] = await database.query<{ provider: string | null; subject: string | null; sid: string | null }>(
     'SELECT provider, subject, sid FROM console_sessions WHERE name = $1 AND expires_at > $2',
     [id, now],
+  );
+  return row;
+}
+
+/** Finds how a session was started, and whether its contact has an operator token. */
+export async function findSignInMethod(
+  database: Queryable,
+  id: string,
+): Promise<{ method: SignInMethod; hasOperatorToken: boolean } | undefined> {
+  const [row] = await database.query<{ method: SignInMethod; hasOperatorToken: boolean }>(
+    `SELECT method, EXISTS (SELECT FROM operator_tokens WHERE contact = s.contact) AS "hasOperatorToken"
+     FROM console_sessions s WHERE name = $1`,
+    [id],
   );
   return row;
 }

@@ -121,6 +121,13 @@ async function walkContact(): Promise<void> {
   await run('sessions end --all');
 }
 
+async function walkInvitations(): Promise<void> {
+  const { id } = await run('invitations create --email cy@example.com --name Cy');
+  const { id: next } = await run(`invitations resend ${id}`);
+  await run('invitations list');
+  await run(`invitations withdraw ${next}`);
+}
+
 async function walkApprovals(): Promise<void> {
   await run('approvals settings');
   await run('approvals settings --no-acts');
@@ -246,6 +253,7 @@ test('every endpoint of the admin API is called by a command', async () => {
       walkClient(),
       walkContact(),
       walkApprovals(),
+      walkInvitations(),
       walkOrganization(),
       walkNotices(),
       walkWebhook(),

@@ -23,6 +23,7 @@ import { expirationPages } from './pages/expiration-pages.ts';
 import { explainPages } from './pages/explain-page.ts';
 import { homePage } from './pages/home-page.ts';
 import { identityProviderPages } from './pages/identity-providers/identity-provider-pages.ts';
+import { invitationPages } from './pages/invitations/invitation-pages.ts';
 import { noticePages } from './pages/notice-pages.ts';
 import { noticeSettingsPages } from './pages/notice-settings-page.ts';
 import { boundedTokenPages } from './pages/operator-tokens/bounded-token-pages.ts';
@@ -41,6 +42,8 @@ import { undoEditPage } from './pages/undo-edit-page.ts';
 import { webhookActPages } from './pages/webhooks/webhook-act-pages.ts';
 import { webhookFormPages } from './pages/webhooks/webhook-form-pages.ts';
 import { webhookPages } from './pages/webhooks/webhook-pages.ts';
+
+import { welcomePages } from './pages/welcome-pages.ts';
 
 /** Pages about the things of an organization, which both sites have. */
 const sharedPages: readonly Page[] = [
@@ -66,6 +69,8 @@ const sharedPages: readonly Page[] = [
   ...contactActPages,
   ...disableAccessKeysPages,
   ...sessionPages,
+  ...invitationPages,
+  ...welcomePages,
   ...auditPages,
   ...approvalSettingsPages,
   ...approvalPages,

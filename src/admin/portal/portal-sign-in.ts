@@ -50,11 +50,17 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
       return showRefusal(ctx, problem, organizationForm(ctx.URL.searchParams.get('next')));
     }
     dress(ctx, await findPortalSettings(core.unlimitedDatabase, link.organizationId));
-    show(ctx, t('Continue'), linkForm(code, link.name, providerOf(ctx), link.returnUrl !== null));
+    const next = ctx.URL.searchParams.get('next');
+    show(
+      ctx,
+      t('Continue'),
+      linkForm({ code, next, name: link.name, isPressed: link.returnUrl !== null }, providerOf(ctx)),
+    );
   }
 
   async function openLink(ctx: Context): Promise<void> {
-    const code = (await readForm(ctx.req)).get('code') ?? '';
+    const form = await readForm(ctx.req);
+    const code = form.get('code') ?? '';
     const visitor = visitorOf(ctx, addressOf);
     try {
       setSessionCookie(ctx, await limited(visitor.address, () => signIn(core, { code }, visitor)));
@@ -63,7 +69,7 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
       ctx.status = status;
       return showRefusal(ctx, problem);
     }
-    seeOther(ctx, '/console/');
+    seeOther(ctx, ownPath(form.get('next')));
   }
 
   /** Explains how to prove one's identity. A submitted form is kept, and sent again afterwards. */
@@ -177,13 +183,17 @@ function showRefusal(ctx: Context, problem: string | undefined, waysIn?: VNode):
   show(ctx, t('You are not signed in'), body);
 }
 
-/** Renders the button that opens a link. @param isPressed whether the script presses it. */
-function linkForm(code: string, name: string, provider: string, isPressed: boolean): VNode {
+/** Renders the button that opens a link. @param link.isPressed whether the script presses it. */
+function linkForm(
+  { code, next, name, isPressed }: { code: string; next: string | null; name: string; isPressed: boolean },
+  provider: string,
+): VNode {
   return html`<div class="narrow sign-in">
     <h1>${t('Continue as {name}', { name })}</h1>
     <p>${t('You are signed in to the integrations of {provider}. This link works once.', { provider })}</p>
     <form class="card stack" method="post" action="/console/sign-in" data-press=${isPressed ? 'yes' : undefined}>
       <input type="hidden" name="code" value=${code} />
+      ${next && html`<input type="hidden" name="next" value=${next} />`}
       <button class="primary" autofocus>${t('Continue')}</button>
     </form>
   </div>`;

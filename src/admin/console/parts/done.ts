@@ -67,6 +67,7 @@ const messages = {
   },
   'bounded-token-ended': { text: msg('Ended the operator token.') },
   approved: { text: msg('Approved. The requester can carry it out once within 24 hours.') },
+  'invitation-withdrawn': { text: msg('Withdrew the invitation. Its link no longer works.') },
   'use-acknowledged': { text: msg('Acknowledged. The next use is shown again.') },
   'session-ended': { text: msg('Ended. Its next request has to sign in again.') },
   'key-revoked': { text: msg('Revoked the signing key. Every JWT that it signed is rejected.') },

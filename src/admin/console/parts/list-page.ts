@@ -16,6 +16,8 @@ type List<Item> = {
   lead: Message;
   /** The main action of the page, for operators with its permission. */
   action?: { permission: Permission; path: string; label: Message };
+  /** A further page, for operators with the permission of the main action. */
+  further?: { path: string; label: Message };
   /** If set, operators without this permission get an error instead of the page. */
   permission?: Permission;
   /** Whether people of an organization without that permission see what belongs to them. */
@@ -51,7 +53,7 @@ export function listPage<Item>(list: List<Item>): Page {
         actions:
           action &&
           visit.can(action.permission) &&
-          html`<a class="button primary" href=${action.path}>${t(action.label)}</a>`,
+          html`${list.further && html`<a class="button" href=${list.further.path}>${t(list.further.label)}</a>`}<a class="button primary" href=${action.path}>${t(action.label)}</a>`,
       })}
       ${visit.can('integrations:view') || visit.isOwnOnly ? await items(visit, list) : cannotView()}`,
     }),

@@ -9,6 +9,7 @@ const methodNames: Readonly<Record<ShownSession['method'], Message>> = {
   operator_token: msg('operator token'),
   link: msg('sign-in link'),
   single_sign_on: msg('single sign-on'),
+  invitation: msg('invitation'),
 };
 
 /**

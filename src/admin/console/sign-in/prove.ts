@@ -6,6 +6,7 @@ import type { Core } from '../../../core.ts';
 import { isWellFormedSecret } from '../../../credentials/credential-format.ts';
 import { verifiersOf } from '../../../credentials/verifier.ts';
 import { KeyturnError } from '../../../errors.ts';
+import { acceptInvitation, findInvited } from '../../../invitations/invitation-store.ts';
 import type { Grant } from '../../../sessions/session-store.ts';
 import type { Queryable, Row, Transaction } from '../../../storage/database.ts';
 import type { Site } from '../site.ts';
@@ -174,7 +175,9 @@ export async function findLink(
      FROM console_links l JOIN contacts c ON c.id = l.contact WHERE l.code = $1 AND l.site = $2 AND l.expires_at > $3`,
     [digest(code), site, new Date(now)],
   );
-  return row;
+  if (row) return row;
+  const invited = await findInvited(database, site, digest(code), new Date(now));
+  return invited && { ...invited, returnUrl: null };
 }
 
 /** Consumes the code of a link. Returns the link's contact, or undefined if the code is unknown, used or expired. */
@@ -191,7 +194,7 @@ async function useLink(
     [digest(code), site, new Date(now)],
   );
   const row = rows[0];
-  if (!row) return undefined;
+  if (!row) return await useInvitation(database, site, code, now);
   const { contact, operatorToken, permissions, returnUrl } = row;
   return {
     contact,
@@ -199,4 +202,16 @@ async function useLink(
     method: 'link',
     ...(site === 'portal' ? { grant: { permissions, returnUrl } } : {}),
   };
+}
+
+async function useInvitation(
+  database: Queryable,
+  site: Site['name'],
+  code: string,
+  now: number,
+): Promise<Proved | undefined> {
+  const accepted = await acceptInvitation(database, site, digest(code), new Date(now));
+  if (!accepted) return undefined;
+  const grant = site === 'portal' ? { grant: { permissions: null, returnUrl: null } } : {};
+  return { ...accepted, method: 'invitation', ...grant };
 }

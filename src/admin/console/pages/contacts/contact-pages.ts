@@ -26,6 +26,7 @@ export const contactsPage = listPage<ShownContact>({
   title: msg('Contacts'),
   lead: msg('People and partners that hold access keys, and the operators of this console.'),
   action: { permission: 'contacts:manage', path: '/console/contacts/new', label: msg('New contact') },
+  further: { path: '/console/invitations', label: msg('Invitations') },
   route: 'GET /contacts',
   search: msg('Name, e-mail address or external ID'),
   noMatch: msg('No contacts match'),
@@ -82,7 +83,7 @@ export const contactPage: Page = {
         back: { path: '/console/contacts', label: t('Contacts') },
         actions:
           mayManage &&
-          html`<a class="button" href=${`${at}/sessions`}>${t('Sessions')}</a><a class="button" href=${`${at}/edit`}>${t('Edit')}</a>`,
+          html`<a class="button" href=${`/console/invitations/new?${new URLSearchParams({ contact_id: contact.id, contact_name: contact.name })}`}>${t('Invite')}</a><a class="button" href=${`${at}/sessions`}>${t('Sessions')}</a><a class="button" href=${`${at}/edit`}>${t('Edit')}</a>`,
       })}
       ${accessKeys(visit, contact, keys)} ${ownedClients(visit, contact, owned)}
       <div class="grid two">${about(visit, contact, await organizationFact(visit, contact))} ${operator(visit, contact, at)}</div>

@@ -3,6 +3,7 @@ import { type Argument, Command, CommanderError, Help, InvalidArgumentError, typ
 import { addAgentCommand } from './cli/agent/agent-command.ts';
 import { setApproval, setOptions } from './cli/call-admin.ts';
 import { addCompletionCommand } from './cli/completion.ts';
+import { addConfigurationCommands } from './cli/configuration-commands.ts';
 import { addDoctorCommand } from './cli/doctor.ts';
 import { addExpirationsCommand } from './cli/expirations-command.ts';
 import { addExplainCommand } from './cli/explain-command.ts';
@@ -25,7 +26,7 @@ import { KeyturnError, StoreUnavailable } from './errors.ts';
 /**
  * Runs a command. Commands call the same functions as the admin API, directly on the stores.
  * @returns the exit code: 0 for success, 1 for an operation that was rejected or failed, 2 for an unusable command line
- * or configuration, 3 if `expirations` has found something.
+ * or configuration, or if `diff` has found something, 3 if `expirations` has found something or `apply` needs acceptance.
  */
 export async function runCli(args: readonly string[]): Promise<ExitCode> {
   // Help and usage are written by commander. A reader that stops early, such as `head`, is not a failure.
@@ -182,6 +183,7 @@ Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configura
   addSearchCommand(program);
   addExplainCommand(program);
   addAgentCommand(program);
+  addConfigurationCommands(program);
   for (const [name, { description }] of Object.entries(groups)) program.command(name).description(description);
   addConsoleCommands(program);
   addAfterRestoreCommand(program);

@@ -94,6 +94,11 @@ export function commandVariables() {
   return Object.fromEntries(names.map((name) => [name, process.env[name]?.trim() || undefined])) as Values;
 }
 
+/** Returns a variable that files of a configuration name; undefined if it is not set or empty. */
+export function readVariable(name: string): string | undefined {
+  return process.env[name]?.trim() || undefined;
+}
+
 const signingAlgorithms: readonly SigningAlgorithm[] = ['ES256', 'EdDSA', 'PS256', 'RS256'];
 const logLevels: readonly LogLevel[] = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'];
 

@@ -36,7 +36,7 @@ function checkFields(schema: z.ZodObject, value: unknown, isStored: boolean): un
   const result = schema.safeParse(value, { error: issueText });
   if (result.success) return result.data;
   const shown = 20;
-  throw refusal(result.error.issues.flatMap(describe).slice(0, shown));
+  throw refusal(result.error.issues.flatMap((issue) => describeIssues(issue)).slice(0, shown));
 }
 
 function refusal(issues: { path: string; message: string }[]): InvalidInput {
@@ -46,11 +46,16 @@ function refusal(issues: { path: string; message: string }[]): InvalidInput {
   );
 }
 
-function describe(issue: z.core.$ZodIssue): { path: string; message: string }[] {
+/** Returns the fields of an issue, without their values. @param within the path of what was validated. */
+export function describeIssues(
+  issue: z.core.$ZodIssue,
+  within: readonly PropertyKey[] = [],
+): { path: string; message: string }[] {
+  const path = [...within, ...issue.path];
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ path: shownPath([...issue.path, key]), message: 'unknown field' }));
+    return issue.keys.map((key) => ({ path: shownPath([...path, key]), message: 'unknown field' }));
   }
-  return [{ path: shownPath(issue.path), message: issue.message }];
+  return [{ path: shownPath(path), message: issue.message }];
 }
 
 /** Longest name of a field that errors contain. A secret of Keyturn is longer, and may have been sent as a name. */

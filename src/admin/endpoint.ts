@@ -23,6 +23,7 @@ export const tags = {
   expirations: 'What ends in the next days.',
   notices: 'Notices to people and programs, and the state of their deliveries.',
   search: 'Finds clients, access keys, contacts and organizations.',
+  configuration: 'The whole configuration as documents: what differs, and how it is applied.',
   clients: 'Integrations and resource servers, their secrets, rotations and tokens.',
   contacts: 'People and partners, and their operator tokens.',
   invitations: 'Links that sign people in for the first time, once.',

@@ -10,6 +10,7 @@ import { auditEndpoints } from './routes/audit-routes.ts';
 import { authorizationTokenEndpoints } from './routes/authorization-token-routes.ts';
 import { clientRegenerationEndpoints } from './routes/client-regeneration-routes.ts';
 import { clientEndpoints } from './routes/client-routes.ts';
+import { configurationEndpoints } from './routes/configuration-routes.ts';
 import { contactKeysEndpoints } from './routes/contact-keys-routes.ts';
 import { contactEndpoints, operatorTokenEndpoints } from './routes/contact-routes.ts';
 import { expirationEndpoints } from './routes/expiration-routes.ts';
@@ -37,7 +38,13 @@ import { withApproval } from './with-approval.ts';
 import { withinReach } from './within-reach.ts';
 
 /** Returns every route of the admin API. The listener, the OpenAPI document and the tests use this list. */
-export function adminEndpoints(given: Core): Endpoint[] {
+export function adminEndpoints(core: Core): Endpoint[] {
+  const whole = configurationEndpoints(core, thingEndpoints).map((endpoint) => withinReach(core, endpoint));
+  return [...thingEndpoints(core), ...whole];
+}
+
+/** Returns the routes by which a configuration is read and applied: all others. */
+function thingEndpoints(given: Core): Endpoint[] {
   const core = { ...given, change: spendInChange(given.change) };
   const endpoints = [
     ...attentionEndpoints(core),

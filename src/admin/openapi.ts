@@ -6,6 +6,7 @@ import { describePermission } from '../contacts/contact.ts';
 import { type Endpoint, tags } from './endpoint.ts';
 import { addExamples } from './openapi-examples.ts';
 import { simplifySchemas } from './openapi-schemas.ts';
+import { configurationPlan } from './presenters/present-configuration.ts';
 import { reviewSchema } from './presenters/present-regeneration.ts';
 import { scopeReview } from './scope-schemas.ts';
 import { timestamp } from './text.ts';
@@ -197,6 +198,7 @@ const conflictSchema = z
       )
       .optional()
       .meta({ description: 'Access keys that prevent the change, at most ten.' }),
+    issues,
     scope: z.string().optional().meta({ description: 'The scopes that prevent the change, separated by spaces.' }),
     total: z.int().optional().meta({ description: 'How many clients and access keys prevent the change.' }),
     used_at: timestamp('When the access key was first used').optional(),
@@ -212,7 +214,7 @@ const conflictSchema = z
   .meta({ id: 'Conflict', description: 'An error (RFC 9457), with what prevents the change.' });
 
 const review = z
-  .union([reviewSchema, scopeReview])
+  .union([reviewSchema, scopeReview, configurationPlan])
   .meta({ description: 'What the request would affect, with the confirmation that it needs.' });
 
 const reviewNeededSchema = z

@@ -108,11 +108,14 @@ export function isSealed(ring: KeyRing, anchor: AuditAnchor): boolean {
  * Returns whether the log may be empty, because nothing exists whose creation would have left an event. A log that was
  * wiped together with its anchor is therefore not mistaken for a new one. Rows that the current transaction has created
  * do not count.
+ * @param created the targets of events with which the current transaction has created something, which it may have
+ * changed since.
  */
-export async function mayBeEmpty(database: Queryable): Promise<boolean> {
+export async function mayBeEmpty(database: Queryable, created: readonly string[] = []): Promise<boolean> {
   const [row] = await database.query<{ created: boolean }>(
-    `SELECT EXISTS (SELECT FROM clients WHERE revision > 1 OR ${isEarlier}) OR EXISTS (SELECT FROM contacts WHERE revision > 1 OR ${isEarlier})
-       AS created`,
+    `SELECT EXISTS (SELECT FROM clients WHERE (revision > 1 AND client_id <> ALL ($1::text[])) OR ${isEarlier})
+       OR EXISTS (SELECT FROM contacts WHERE (revision > 1 AND id::text <> ALL ($1::text[])) OR ${isEarlier}) AS created`,
+    [created],
   );
   return row?.created === false;
 }

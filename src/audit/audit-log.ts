@@ -36,6 +36,7 @@ export type AuditEvent = {
     | 'token'
     | 'webhook'
     | 'deployment'
+    | 'configuration'
     | 'address';
   target: string;
   /** The organization of something that was deleted. Otherwise it is found by the target. */
@@ -51,6 +52,11 @@ export type AuditEvent = {
  */
 export async function appendAuditEvent(transaction: Transaction, event: AuditEvent): Promise<void> {
   pendingEventsOf(transaction).push(event);
+}
+
+/** Adds members to the state after each event of a transaction so far. */
+export function nameInEvents(transaction: Transaction, members: Record<string, unknown>): void {
+  for (const event of pendingEventsOf(transaction)) event.after = { ...event.after, ...members };
 }
 
 /** Number of rows in one statement. */
@@ -152,7 +158,7 @@ async function append(transaction: Transaction, ring: KeyRing, events: readonly 
   const key = auditKeys(ring).get(version) as Uint8Array;
   // A log that was tampered with accepts further events, so that operators can act, but is never sealed again:
   // verification keeps failing.
-  const isWhole = anchor.seq === 0 ? await mayBeEmpty(transaction) : isSealed(ring, anchor);
+  const isWhole = anchor.seq === 0 ? await mayBeEmpty(transaction, createdBy(events)) : isSealed(ring, anchor);
   const organizationOf = await findEventOrganizations(transaction, events);
   let { seq, mac } = anchor;
   for (let start = 0; start < events.length; start += batchSize) {
@@ -177,6 +183,11 @@ async function append(transaction: Transaction, ring: KeyRing, events: readonly 
     version,
     isWhole ? macOfAnchor(ring, version, { seq, mac }) : '',
   ]);
+}
+
+/** Returns the targets of the events that record a creation. */
+function createdBy(events: readonly AuditEvent[]): string[] {
+  return events.flatMap(({ action, target }) => (action.endsWith('.create') ? [target] : []));
 }
 
 /**

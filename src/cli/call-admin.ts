@@ -24,13 +24,20 @@ export async function callAdmin<Body = Json>(
   request: InsideRequest,
   beforeCommit?: (answer: Body) => void,
 ): Promise<Body> {
-  return 'token' in admin
-    ? await namingOptions(async () => {
-        const body = ((await callRemote(admin, route, request, approval)) ?? {}) as Body;
-        showCommitted(beforeCommit, body);
-        return body;
-      })
-    : await callInside(admin, route, request, beforeCommit);
+  return await namingOptions(() => callPlainly(admin, route, request, beforeCommit));
+}
+
+/** Calls a route as `callAdmin`, for commands whose errors do not name options. @throws {KeyturnError} as the route. */
+export async function callPlainly<Body = Json>(
+  admin: Admin,
+  route: Route,
+  request: InsideRequest,
+  beforeCommit?: (answer: Body) => void,
+): Promise<Body> {
+  if (!('token' in admin)) return await callInside(admin, route, request, beforeCommit);
+  const body = ((await callRemote(admin, route, request, approval)) ?? {}) as Body;
+  showCommitted(beforeCommit, body);
+  return body;
 }
 
 /** Shows the answer of a running server. */
@@ -57,11 +64,9 @@ async function callInside<Body>(
   const endpoints = adminEndpoints(beforeCommit ? watchChanges(core, beforeCommit) : core);
   const endpoint = findEndpoint(endpoints, route, operator);
   core.log.debug({ route }, 'calling the admin API');
-  return await namingOptions(async () => {
-    const checked = checkInsideRequest(endpoint, request);
-    const { body } = await callEndpoint<Body | null>(endpoint, operator, checked, { approval });
-    return body ?? ({} as Body);
-  });
+  const checked = checkInsideRequest(endpoint, request);
+  const { body } = await callEndpoint<Body | null>(endpoint, operator, checked, { approval });
+  return body ?? ({} as Body);
 }
 
 /** Returns a core that commits a change only after `beforeCommit` has returned. */

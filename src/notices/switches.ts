@@ -24,6 +24,11 @@ export async function findSwitches(database: Queryable, { organizationId, receiv
   return new Map(rows.map(({ kind, enabled }) => [kind, enabled]));
 }
 
+/** Returns the settings of an organization for everybody in it. */
+export async function listSwitches(database: Queryable, organizationId: string): Promise<Switches> {
+  return await findSwitches(database, { organizationId, receiver: null });
+}
+
 /**
  * Returns the kinds that are sent to a receiver, or in an organization: those that are not switched off. The setting of a
  * receiver wins over that of the organization, and that over the one of the deployment. Mandatory kinds are always sent.

@@ -96,6 +96,7 @@ export const trustSchema = z
         jwks_uri: z.string().nullable().meta({ description: 'Their URL, if the trust names it.' }),
         jwks: jwksSchema.nullable().meta({ description: 'The keys, if the trust has them itself.' }),
         has_ca: z.boolean().meta({ description: 'Whether the trust names its own CAs.' }),
+        ca: z.string().nullable().meta({ description: 'Its own CAs, in PEM. Null: those of Node.js.' }),
       })
       .meta({ description: 'The public keys of the issuer.' }),
     created_at: timestamp('When the trust was created'),
@@ -116,7 +117,7 @@ export function presentTrust(trust: Trust): z.input<typeof trustSchema> {
     conditions: trust.conditions.map(presentCondition),
     max_lifetime: trust.maxLifetimeSeconds,
     enabled: trust.enabled,
-    keys: { source, jwks_uri: jwksUri, jwks: jwks as z.input<typeof jwksSchema> | null, has_ca: ca !== null },
+    keys: { source, jwks_uri: jwksUri, jwks: jwks as z.input<typeof jwksSchema> | null, has_ca: ca !== null, ca },
     created_at: trust.createdAt.toISOString(),
     updated_at: trust.updatedAt.toISOString(),
   };

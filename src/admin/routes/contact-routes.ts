@@ -46,7 +46,7 @@ export const email = z
   )
   .meta({ description: 'The e-mail address.' });
 
-const newContact = z.strictObject({
+export const newContact = z.strictObject({
   name: contactName,
   organization_id: givenOrganization,
   email,
@@ -55,7 +55,7 @@ const newContact = z.strictObject({
   permissions: grants.optional(),
 });
 
-const contactPatch = z.strictObject({
+export const contactPatch = z.strictObject({
   name: contactName.optional(),
   organization_id: givenOrganization.meta({
     description:

@@ -81,7 +81,7 @@ const clientSecret = z
   .nullable()
   .meta({ description: 'The client secret that Keyturn has there. Null: none, PKCE alone. It is never shown again.' });
 
-const newProvider = z
+export const newProvider = z
   .strictObject({ ...fields, client_secret: clientSecret })
   .partial()
   .extend({
@@ -90,7 +90,7 @@ const newProvider = z
     issuer: fields.issuer,
     client_id: fields.client_id,
   });
-const providerPatch = z.strictObject({ ...fields, client_secret: clientSecret }).partial();
+export const providerPatch = z.strictObject({ ...fields, client_secret: clientSecret }).partial();
 
 export function identityProviderEndpoints(core: Core): Endpoint[] {
   /** The issuer's rule depends on the configuration. */

@@ -18,6 +18,13 @@ const organization = z.uuid().optional().meta({
 });
 const contact = z.uuid().optional().meta({ description: 'The ID of the contact whose settings are meant.' });
 const given = z.boolean().nullable().optional();
+export const givenKinds = z
+  .strictObject(
+    Object.fromEntries(
+      kinds.map((kind) => [kind, given.meta({ description: `${kindNames.en[kind]}. Null: as above.` })]),
+    ),
+  )
+  .meta({ description: 'The kinds. Null removes the setting, so that the scope above decides.' });
 
 export const noticeSettingsSchema = z
   .strictObject({
@@ -63,13 +70,7 @@ export function noticeSettingsEndpoints(core: Core): Endpoint[] {
       body: z.strictObject({
         organization_id: organization,
         contact_id: contact,
-        kinds: z
-          .strictObject(
-            Object.fromEntries(
-              kinds.map((kind) => [kind, given.meta({ description: `${kindNames.en[kind]}. Null: as above.` })]),
-            ),
-          )
-          .meta({ description: 'The kinds. Null removes the setting, so that the scope above decides.' }),
+        kinds: givenKinds,
       }),
       example: { kinds: { credential_unused: false } },
       answers: { 200: noticeSettingsSchema },

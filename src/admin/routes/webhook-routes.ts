@@ -22,7 +22,7 @@ import {
 import { text } from '../text.ts';
 
 export const webhookParams = z.strictObject({ id: z.uuid().meta({ description: 'The ID of the webhook.' }) });
-const given = {
+export const givenWebhook = {
   name: text(200).meta({ description: 'The name of the webhook.' }),
   url: webhookUrl,
   kinds: webhookKinds.optional(),
@@ -57,7 +57,7 @@ export function webhookEndpoints(core: Core): Endpoint[] {
       reach: 'organization',
       asksProof: true,
       summary: 'Create a webhook, to which events are sent, and its signing secret',
-      body: z.strictObject({ ...given, organization_id: givenOrganization }),
+      body: z.strictObject({ ...givenWebhook, organization_id: givenOrganization }),
       example: { name: 'Chat', url: 'https://hooks.example.com/keyturn', kinds: ['grace_period_reminder'] },
       idempotent: true,
       answers: { 201: createdWebhookSchema },
@@ -122,7 +122,7 @@ export function webhookEndpoints(core: Core): Endpoint[] {
       asksProof: true,
       summary: 'Change a webhook. Only the fields that are sent change',
       params: webhookParams,
-      body: z.strictObject(given).partial(),
+      body: z.strictObject(givenWebhook).partial(),
       example: { kinds: ['grace_period_reminder', 'credential_expiring'] },
       conditional: true,
       answers: { 200: webhookSchema },

@@ -168,6 +168,8 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
 
   const bodies: Record<string, object> = {
     'post /clients': { name: 'New', kind: 'integration' },
+    'post /configuration/plan': { documents: [{ kind: 'integration', name: 'New' }], prune: true },
+    'post /configuration/apply': { documents: [] },
     'post /identity-providers': { name: 'New', issuer: 'https://login.example', client_id: 'x' },
     'patch /identity-providers/{id}': { name: 'Changed' },
     'post /contacts': { name: 'New', email: 'new@example.com' },

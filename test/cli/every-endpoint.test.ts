@@ -1,4 +1,7 @@
 import { userInfo } from 'node:os';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { adminEndpoints } from '../../src/admin/endpoints.ts';
 import { generateSecret } from '../../src/credentials/credential-format.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
@@ -223,6 +226,16 @@ async function walkMove(): Promise<void> {
   await run('moving rehearse -', JSON.stringify({ client_id: 'moved-app', grant_type: 'client_credentials' }));
 }
 
+async function walkConfiguration(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'keyturn-endpoints-'));
+  const file = join(folder, 'organization.json');
+  writeFileSync(file, JSON.stringify({ kind: 'organization', name: 'Configured' }));
+  await run(`apply -f ${file}`);
+  await run(`diff -f ${file}`);
+  await run(`export -f ${join(folder, 'exported')}`);
+  rmSync(folder, { recursive: true });
+}
+
 async function walkOthers(): Promise<void> {
   await run('audit list');
   await run('whoami');
@@ -260,6 +273,7 @@ test('every endpoint of the admin API is called by a command', async () => {
       walkProvider(),
       walkTrust(),
       walkMove(),
+      walkConfiguration(),
       walkOthers(),
     ]);
   }

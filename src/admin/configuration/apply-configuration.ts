@@ -3,7 +3,7 @@ import { appendAuditEvent, createRehearsal, nameInEvents } from '../../audit/aud
 import { permissions } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
 import { Conflict, Forbidden, InvalidInput, KeyturnError } from '../../errors.ts';
-import type { Database, Transaction } from '../../storage/database.ts';
+import type { Database, Row, Transaction } from '../../storage/database.ts';
 import { issueText } from '../../text/issue-text.ts';
 import { callEndpoint, checkInsideRequest, findEndpoint } from '../call-endpoint.ts';
 import { describeIssues } from '../check-request.ts';
@@ -169,7 +169,14 @@ export function openWorld(
 /** Returns a core whose endpoints work in this transaction only. */
 function insideTransaction(core: Core, transaction: Transaction): Core {
   const change: Core['change'] = (work) => work(transaction);
-  const database: Database = { ...core.database, query: transaction.query, run: transaction.run, transaction: change };
+  let last: Promise<unknown> = Promise.resolve();
+  // Some endpoints read several things at once. A connection takes one query at a time.
+  const query: Database['query'] = <R extends Row>(sql: string, parameters?: readonly unknown[]) => {
+    const next = last.then(() => transaction.query<R>(sql, parameters));
+    last = next.catch(() => undefined);
+    return next;
+  };
+  const database: Database = { ...core.database, query, run: transaction.run, transaction: change };
   const flush = async () => undefined;
   return {
     ...core,

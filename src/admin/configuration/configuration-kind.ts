@@ -52,6 +52,11 @@ export type Kind = {
   match(things: readonly Thing[], document: Members, world: World): Promise<Thing[]>;
 };
 
+/** Returns whether an operator may list things of a kind. All may list the others. */
+export function maySee({ permissions }: Operator, kind: string): boolean {
+  return kind !== 'identity_provider' || permissions.includes('contacts:manage');
+}
+
 /** A member that differs, with its values. Null stands for a value that is absent. */
 export type FieldChange = { field: string; before: unknown; after: unknown };
 

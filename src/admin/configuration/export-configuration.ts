@@ -3,7 +3,7 @@ import type { Transaction } from '../../storage/database.ts';
 import type { Operator } from '../operator-auth.ts';
 import { type ListEndpoints, openWorld } from './apply-configuration.ts';
 import { kindOrder } from './carry-out.ts';
-import type { Members } from './configuration-kind.ts';
+import { type Members, maySee } from './configuration-kind.ts';
 import { configurationKinds } from './configuration-kinds.ts';
 
 /** Returns everything that an operator sees as documents, always in the same order. */
@@ -19,8 +19,7 @@ export async function exportConfiguration(
   const warnings: string[] = [];
   for (const name of kindOrder) {
     const kind = world.kindOf(name);
-    // Identity providers are shown only to those who may manage them.
-    if (name === 'identity_provider' && !operator.permissions.includes('contacts:manage')) continue;
+    if (!maySee(operator, name)) continue;
     const things = (await world.things(kind)).filter(({ document }) => !isEmpty(document, name));
     const keyOf = ({ organization, client, external_id: externalId, name: own }: Members) =>
       JSON.stringify([organization ?? '', client ?? '', externalId ?? '', own ?? '']);

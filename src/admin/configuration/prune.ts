@@ -1,5 +1,5 @@
 import { labelOf } from './configuration-change.ts';
-import type { Kind, Thing } from './configuration-kind.ts';
+import { type Kind, maySee, type Thing } from './configuration-kind.ts';
 import { paramsOf, type Work } from './configuration-work.ts';
 import { findCuts } from './find-cuts.ts';
 
@@ -20,6 +20,7 @@ export async function pruneLast(work: Work): Promise<void> {
 
 async function prune(work: Work, names: readonly string[]): Promise<void> {
   for (const name of names) {
+    if (!maySee(work.world.operator, name)) continue;
     const kind = work.world.kindOf(name);
     for (const thing of await work.world.things(kind)) {
       if (!work.meant.has(`${name}/${thing.id}`) && mayGo(work, kind, thing)) await remove(work, kind, thing);

@@ -171,7 +171,7 @@ Examples:
   keyturn clients create --name 'Order sync' --scope 'orders:read orders:create'
 
 The configuration is read from environment variables (KEYTURN_…, DATABASE_URL, REDIS_URL). \`keyturn doctor\` checks it.
-Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configuration.`,
+Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configuration. \`help\` of a command names others.`,
     );
   addStartCommand(program);
   addMigrateCommand(program);

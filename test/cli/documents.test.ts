@@ -51,7 +51,8 @@ async function describeProgram(): Promise<string> {
 This page is generated from the commands. \`keyturn help COMMAND\` prints the same text with examples.
 
 Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configuration. \`keyturn expirations\` ends with 3
-if something ends that somebody must act on.
+if something ends that somebody must act on. \`keyturn diff\` ends with 2 if something differs, and \`keyturn apply\` with 3 if
+changes must be accepted.
 
 Results are written to standard output. If the result is a secret, standard output contains only the secret. Everything
 else is written to standard error.

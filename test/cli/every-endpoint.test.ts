@@ -1,6 +1,5 @@
-import { userInfo } from 'node:os';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { adminEndpoints } from '../../src/admin/endpoints.ts';
 import { generateSecret } from '../../src/credentials/credential-format.ts';

@@ -78,6 +78,7 @@ export const sentences: Readonly<Record<string, Message>> = {
   'client.reveal_secret': msg('{actor} showed the secret of {target}'),
   'client.revoke_tokens': msg('{actor} revoked all tokens of {target}'),
   'client.update': msg('{actor} changed {target}'),
+  'configuration.apply': msg('{actor} applied the configuration {target}'),
   'console.link': msg('{actor} created a sign-in link for {target}'),
   'console.prove': msg('{actor} confirmed who they are'),
   'console.sign_in': msg('{actor} signed in'),

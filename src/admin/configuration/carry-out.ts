@@ -1,5 +1,5 @@
 import { Conflict, InvalidInput } from '../../errors.ts';
-import { changeClient, presentCreated } from './change-client.ts';
+import { changeClient, presentCreated } from './change-with-review.ts';
 import { authenticationFields } from './client-kinds.ts';
 import { bodyOf, compare, isSame, withoutDefaults } from './compare-documents.ts';
 import { type Change, collectChanges, labelOf, type NewSecret } from './configuration-change.ts';

@@ -1,5 +1,5 @@
 import type { Queryable } from '../../storage/database.ts';
-import { nameOfSource } from './change-client.ts';
+import { nameOfSource } from './change-with-review.ts';
 import { isMembers, scopesOf } from './compare-documents.ts';
 import type { Cut, User } from './configuration-change.ts';
 import type { FieldChange, Kind, Members, Thing, World } from './configuration-kind.ts';

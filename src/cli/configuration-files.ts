@@ -10,7 +10,7 @@ import { CommandEnd } from './terminal.ts';
 export type FileDocument = { value: Json; place(path: readonly string[]): string };
 
 /** The file with the JSON Schema that an export writes, for editors. */
-export const schemaFile = 'keyturn.schema.json';
+const schemaFile = 'keyturn.schema.json';
 
 const maxAliases = 100;
 

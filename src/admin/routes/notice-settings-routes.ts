@@ -74,9 +74,9 @@ export function noticeSettingsEndpoints(core: Core): Endpoint[] {
       }),
       example: { kinds: { credential_unused: false } },
       answers: { 200: noticeSettingsSchema },
-      handle: ({ operator, body }) =>
-        core.change(async (transaction) => {
-          const scope = await findScope(transaction, operator, body);
+      handle: async ({ operator, body }) => {
+        const scope = await core.change(async (transaction) => {
+          const found = await findScope(transaction, operator, body);
           const changes = new Map(
             (Object.entries(body.kinds) as [NoticeKind, boolean | null | undefined][]).flatMap(([kind, isOn]) =>
               isOn === undefined ? [] : [[kind, isOn] as const],
@@ -89,19 +89,22 @@ export function noticeSettingsEndpoints(core: Core): Endpoint[] {
             const message = 'cannot be switched off, because it tells of changes to who has access';
             throw invalidField(`kinds.${fixed}`, message);
           }
-          const before = await findSwitches(transaction, scope);
-          await saveSwitches(transaction, scope, changes);
+          const before = await findSwitches(transaction, found);
+          await saveSwitches(transaction, found, changes);
           await appendAuditEvent(transaction, {
             at: new Date(core.clock()),
             actor: operator,
             action: 'notices.switch',
-            targetType: scope.receiver === null ? 'organization' : 'contact',
-            target: scope.receiver ?? scope.organizationId,
+            targetType: found.receiver === null ? 'organization' : 'contact',
+            target: found.receiver ?? found.organizationId,
             before: Object.fromEntries([...changes.keys()].map((kind) => [kind, before.get(kind) ?? null])),
             after: Object.fromEntries(changes),
           });
-          return { status: 200, body: await show(core, transaction, scope) };
-        }),
+          return found;
+        });
+        // The settings of the deployment cannot be read in the transaction of an operator of an organization.
+        return { status: 200, body: await show(core, core.database, scope) };
+      },
     }),
   ];
 }

@@ -85,6 +85,7 @@ function clientKind(kind: 'resource_server' | 'integration', schema: z.ZodObject
         >[0]),
         dpop_bound_access_tokens: false,
         self_rotation: false,
+        network_mode: 'enforce',
       };
     },
     kept: ['status'],

@@ -1,4 +1,4 @@
-import { KeyturnError } from '../../errors.ts';
+import { Conflict, KeyturnError } from '../../errors.ts';
 import type { Changes, NewSecret } from './configuration-change.ts';
 import type { Kind, Members, World } from './configuration-kind.ts';
 
@@ -31,6 +31,7 @@ export async function within<T>(index: number, work: () => Promise<T>): Promise<
     return await work();
   } catch (error) {
     if (!(error instanceof KeyturnError) || error.status >= 500) throw error;
+    if (error.code === 'approval_required') throw approvalRequired();
     const [, field, message] = /^([a-z][\w.]*): (.*)$/s.exec(error.message) ?? [];
     const own = (error.extension?.['issues'] as { path: string; message: string }[] | undefined) ?? [
       { path: field ?? '', message: message ?? error.message },
@@ -51,4 +52,12 @@ function pathOf(index: number, path: string): string {
 
 function textOf(issues: readonly { path: string; message: string }[]): string {
   return issues.map(({ path, message }) => `${path}: ${message}`).join('; ');
+}
+
+/** The request for the approval was rolled back with the rest. */
+export function approvalRequired(): Conflict {
+  return new Conflict(
+    'approval_required',
+    'A second person has to approve a change of the configuration. Make this change by itself first, outside of the files.',
+  );
 }

@@ -57,6 +57,7 @@ const cutting: Readonly<Record<string, Readonly<Record<string, Describe>>>> = {
     self_rotation: becomes(false, 'it can no longer rotate its own credential'),
     dialects: loses('deviations are no longer accepted:'),
     allowed_networks: changes('it may be used from other networks'),
+    network_mode: becomes('enforce', 'requests from outside its networks are rejected'),
   },
   contact: {
     permissions: loses('the contact loses the permissions'),

@@ -100,9 +100,12 @@ async function create(
     grace_period_from: options.from,
     finish_when_unused: options.finishWhenUnused,
   };
-  type Created = Handover & { url: string; code: string };
+  type Created = Handover & { url: string; code: string | null };
   await callAdmin<Created>(admin, `POST ${route}`, { params, body }, (created) => {
-    const advice = `Pass on the code ${created.code} by another channel than the link.`;
+    const advice =
+      created.code === null
+        ? `The page of the link sends a code to ${created.email}.`
+        : `Pass on the code ${created.code} by another channel than the link.`;
     presentSecret(
       options,
       created,

@@ -24,6 +24,8 @@ export const handoverGracePeriods = { min: 3_600, max: 2_592_000, default: 86_40
 export type HandoverDeps = ReviewDeps & {
   /** The URL of the portal, whose listener serves the links; undefined if there is none. */
   portalUrl: string | undefined;
+  /** Whether the deployment has a mail server. The receiver then requests the code by e-mail. */
+  sendsMail: boolean;
 };
 
 export type HandoverRequest = {
@@ -39,8 +41,8 @@ export type HandoverRequest = {
 export type CreatedHandover = {
   handover: Handover;
   url: string;
-  /** The code that the operator passes on. */
-  code: string;
+  /** The code that the operator passes on; undefined if the receiver requests it by e-mail. */
+  code: string | undefined;
 };
 
 /**
@@ -83,13 +85,18 @@ export async function createHandover(
   await endOpen(transaction, owner, { at, as: 'replaced', by: actor.name });
 
   const link = generateLink();
-  const code = generateCode();
+  const code = deps.sendsMail ? undefined : generateCode();
   const handover: Handover = {
     id: randomUUID(),
     owner: { kind: owner.kind, id: owner.id },
     secretId: current.id,
     ...request.receiver,
-    code: verifierOfCode(link, code),
+    code: code === undefined ? null : verifierOfCode(link, code),
+    codeFrom: deps.sendsMail ? 'mail' : 'operator',
+    sealedCode: null,
+    codeSentAt: null,
+    codesSent: 0,
+    codeLanguage: null,
     wrongCodes: 0,
     overlapSeconds,
     starts,

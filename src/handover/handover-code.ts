@@ -26,6 +26,14 @@ export function verifierOfCode(link: string, code: string): Buffer {
   return createHmac('sha256', link).update(code).digest();
 }
 
+/** Time for which a code that was sent by e-mail is valid. */
+export const codeLifetimeMs = 10 * 60_000;
+
+/** Returns whether there is a code that can be entered. One that an operator passes on is valid as long as the link. */
+export function hasValidCode({ code, codeFrom, codeSentAt }: Handover, now: number): boolean {
+  return code !== null && (codeFrom === 'operator' || now < Number(codeSentAt) + codeLifetimeMs);
+}
+
 /** Compares a code that a person has typed, perhaps in groups of digits, in constant time. */
 export function isRightCode({ code }: Pick<Handover, 'code'>, link: string, typed: string): boolean {
   return isSameMac(code ?? undefined, verifierOfCode(link, typed.replace(/[\s-]/g, '')));

@@ -10,8 +10,16 @@ export type Handover = {
   /** The contact that may open it without a code when signed in to the portal. */
   contactId: string | null;
   email: string;
-  /** HMAC of the code that has to be entered; null if the hand-over has ended. */
+  /** HMAC of the code that has to be entered; null if the hand-over has ended, or no code was sent yet. */
   code: Buffer | null;
+  /** Whether an operator passes the code on, or the receiver requests it by e-mail. */
+  codeFrom: 'operator' | 'mail';
+  /** The code in the mail, sealed; null if none was sent, or the hand-over has ended. */
+  sealedCode: string | null;
+  codeSentAt: Date | null;
+  codesSent: number;
+  /** The language of the page on which the code was requested. */
+  codeLanguage: string | null;
   wrongCodes: number;
   overlapSeconds: number;
   /** Whether the grace period begins when the link is opened or when it was created. */
@@ -44,6 +52,11 @@ type HandoverRow = Row & {
   contact: string | null;
   email: string;
   code: Uint8Array | null;
+  code_from: Handover['codeFrom'];
+  sealed_code: string | null;
+  code_sent_at: Date | null;
+  codes_sent: number;
+  code_language: string | null;
   wrong_codes: number;
   overlap_seconds: number;
   starts: Handover['starts'];
@@ -69,14 +82,22 @@ export async function findLatestHandover(database: Queryable, owner: OwnerRef): 
 }
 
 /** Finds a hand-over by the SHA-256 of the value in its link, with the name and the organization of its owner. */
-export async function findHandoverByLink(
+export async function findHandoverByLink(database: Queryable, link: Uint8Array): Promise<NamedHandover | undefined> {
+  return await findNamed(database, 'h.link = $1', link);
+}
+
+/** A hand-over with the name and the organization of its owner. */
+export type NamedHandover = Handover & { ownerName: string; organizationId: string };
+
+async function findNamed(
   database: Queryable,
-  link: Uint8Array,
-): Promise<(Handover & { ownerName: string; organizationId: string }) | undefined> {
+  condition: string,
+  parameter: string | Uint8Array,
+): Promise<NamedHandover | undefined> {
   const [row] = await database.query<HandoverRow & { owner_name: string; organization: string }>(
     `SELECT h.*, coalesce(c.name, k.name) AS owner_name, coalesce(c.organization, p.organization) AS organization FROM handovers h
-     LEFT JOIN clients c ON c.id = h.client LEFT JOIN access_keys k ON k.id = h.access_key LEFT JOIN contacts p ON p.id = k.contact WHERE h.link = $1`,
-    [link],
+     LEFT JOIN clients c ON c.id = h.client LEFT JOIN access_keys k ON k.id = h.access_key LEFT JOIN contacts p ON p.id = k.contact WHERE ${condition}`,
+    [parameter],
   );
   return row && { ...toHandover(row), ownerName: row.owner_name, organizationId: row.organization };
 }
@@ -89,12 +110,17 @@ export async function lockHandover(transaction: Transaction, id: string): Promis
 
 export async function insertHandover(
   transaction: Transaction,
-  { owner, ...handover }: Omit<Handover, 'wrongCodes' | 'ended' | 'opened'> & { link: Uint8Array },
+  {
+    owner,
+    ...handover
+  }: Omit<Handover, 'wrongCodes' | 'sealedCode' | 'codeSentAt' | 'codesSent' | 'codeLanguage' | 'ended' | 'opened'> & {
+    link: Uint8Array;
+  },
 ): Promise<void> {
   await transaction.query(
-    `INSERT INTO handovers (id, ${owner.kind}, secret, link, contact, email, code, overlap_seconds, starts,
+    `INSERT INTO handovers (id, ${owner.kind}, secret, link, contact, email, code, code_from, overlap_seconds, starts,
        finish_when_unused, created_at, created_by, expires_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
     [
       handover.id,
       owner.id,
@@ -103,6 +129,7 @@ export async function insertHandover(
       handover.contactId,
       handover.email,
       handover.code,
+      handover.codeFrom,
       handover.overlapSeconds,
       handover.starts,
       handover.finishWhenUnused,
@@ -120,6 +147,29 @@ export async function saveWrongCodes(
   await transaction.query('UPDATE handovers SET wrong_codes = $2 WHERE id = $1', [id, wrongCodes]);
 }
 
+/** Replaces the code of a hand-over by one that is sent by e-mail. */
+export async function saveMailedCode(
+  transaction: Transaction,
+  {
+    id,
+    code,
+    sealedCode,
+    codeSentAt,
+    codeLanguage,
+  }: Pick<Handover, 'id' | 'code' | 'sealedCode' | 'codeSentAt' | 'codeLanguage'>,
+): Promise<void> {
+  await transaction.query(
+    `UPDATE handovers SET code = $2, sealed_code = $3, code_sent_at = $4, code_language = $5, codes_sent = codes_sent + 1
+     WHERE id = $1`,
+    [id, code, sealedCode, codeSentAt, codeLanguage],
+  );
+}
+
+/** Finds a hand-over by its id, with the name and the organization of its owner. */
+export async function findHandover(database: Queryable, id: string): Promise<NamedHandover | undefined> {
+  return await findNamed(database, 'h.id = $1', id);
+}
+
 /** Ends a hand-over permanently. @param opened given if it ends because it was opened. */
 export async function saveHandoverEnd(
   transaction: Transaction,
@@ -128,7 +178,7 @@ export async function saveHandoverEnd(
   opened?: NonNullable<Handover['opened']>,
 ): Promise<void> {
   await transaction.query(
-    `UPDATE handovers SET ended_at = $2, ended_as = $3, ended_by = $4, code = NULL, regeneration = $5, address = $6,
+    `UPDATE handovers SET ended_at = $2, ended_as = $3, ended_by = $4, code = NULL, sealed_code = NULL, regeneration = $5, address = $6,
        user_agent = $7 WHERE id = $1`,
     [
       id,
@@ -161,6 +211,11 @@ function toHandover(row: HandoverRow): Handover {
     contactId: row.contact,
     email: row.email,
     code: row.code && Buffer.from(row.code),
+    codeFrom: row.code_from,
+    sealedCode: row.sealed_code,
+    codeSentAt: row.code_sent_at,
+    codesSent: row.codes_sent,
+    codeLanguage: row.code_language,
     wrongCodes: row.wrong_codes,
     overlapSeconds: row.overlap_seconds,
     starts: row.starts,

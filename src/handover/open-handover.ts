@@ -4,21 +4,22 @@ import { type RegeneratedSecret, regenerateSecret } from '../regeneration/regene
 import type { ReviewDeps } from '../regeneration/review.ts';
 import { findSecrets, type OwnerRef, type SecretOwner } from '../secrets/secret-store.ts';
 import type { Queryable, Transaction } from '../storage/database.ts';
-import { digestOfLink, isRightCode } from './handover-code.ts';
+import { digestOfLink, hasValidCode, isRightCode } from './handover-code.ts';
 import {
   findHandoverByLink,
   type Handover,
   type handoverStates,
   lockHandover,
+  type NamedHandover,
   saveHandoverEnd,
   saveWrongCodes,
   stateOfHandover,
 } from './handover-store.ts';
 
-type Deps = ReviewDeps & {
-  /** Locks the owner. Returns undefined if it was deleted. */
-  lockOwner(transaction: Transaction, owner: OwnerRef): Promise<SecretOwner | undefined>;
-};
+/** Locks the owner. Returns undefined if it was deleted. */
+type LockOwner = { lockOwner(transaction: Transaction, owner: OwnerRef): Promise<SecretOwner | undefined> };
+
+type Deps = ReviewDeps & LockOwner;
 
 /** How often a wrong code may be entered before the link ends. */
 const maxWrongCodes = 5;
@@ -32,11 +33,11 @@ export type Opening =
   | { as: 'shown'; handover: Handover; owner: SecretOwner; regenerated: RegeneratedSecret }
   | { as: 'wrong_code'; left: number }
   /** Nothing was changed, and the link can be opened later. */
-  | { as: 'disabled' | 'rotation_in_progress' }
+  | { as: 'no_code' | 'disabled' | 'rotation_in_progress' }
   | { as: 'ended'; state: Exclude<(typeof handoverStates)[number], 'open'>; handover: Handover | undefined };
 
 /** A link as its page shows it before it is opened. */
-export type ShownLink = Handover & { ownerName: string; organizationId: string };
+export type ShownLink = NamedHandover;
 
 /** Finds what a link is for, without opening it. */
 export async function findLink(database: Queryable, link: string): Promise<ShownLink | undefined> {
@@ -62,6 +63,7 @@ export async function openHandover(
   const state = stateOfHandover(handover, now);
   if (state !== 'open') return { as: 'ended', state, handover };
   const actor: Actor = { id: handover.contactId ?? handover.email, name: handover.email, address: from.address };
+  if ('code' in proof && !hasValidCode(handover, now)) return { as: 'no_code' };
   const isProved = 'code' in proof ? isRightCode(handover, link, proof.code) : proof.contactId === handover.contactId;
   if (!isProved) return await countWrongCode(transaction, actor, owner, handover, at);
 
@@ -99,9 +101,9 @@ export async function openHandover(
 }
 
 /** Locks the owner of a link, then the link itself, in the order of all other changes. */
-async function lockLink(
+export async function lockLink(
   transaction: Transaction,
-  deps: Deps,
+  deps: LockOwner,
   link: string,
 ): Promise<{ handover: Handover; owner: SecretOwner; ownerName: string } | undefined> {
   const found = await findHandoverByLink(transaction, digestOfLink(link));

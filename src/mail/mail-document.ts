@@ -8,6 +8,8 @@ export type MailBlock =
   | { type: 'heading'; text: string }
   | { type: 'paragraph'; text: string }
   | { type: 'step'; text: string }
+  /** What the reader copies or types. */
+  | { type: 'code'; text: string }
   | { type: 'list'; label: string; items: readonly string[] }
   | { type: 'button'; label: string; url: string }
   | { type: 'line' };
@@ -36,6 +38,7 @@ function blockText(block: MailBlock): string {
     case 'heading':
     case 'paragraph':
     case 'step':
+    case 'code':
       return wrap(block.text);
     case 'list':
       return [wrap(block.label), ...block.items.map((item) => wrap(item, '  - ', '    '))].join('\n');
@@ -112,6 +115,8 @@ function renderBlock(block: MailBlock): VNode {
       return html`<p class="text" style="margin:0 0 14px;font-size:16px;line-height:1.5;color:#16202c;overflow-wrap:anywhere">${plainLine(block.text)}</p>`;
     case 'step':
       return html`<p class="step" style="margin:0 0 18px;padding:12px 14px;background:#eef3fb;border-radius:6px;font-size:16px;line-height:1.5;color:#16202c">${plainLine(block.text)}</p>`;
+    case 'code':
+      return html`<p class="text" style="margin:0 0 18px;font-size:28px;line-height:1.3;font-weight:600;letter-spacing:2px;white-space:nowrap;color:#16202c">${plainLine(block.text)}</p>`;
     case 'list':
       return html`<p class="quiet" style="margin:0 0 6px;font-size:14px;color:#5b6572">${plainLine(block.label)}</p>
         <ul class="text" style="margin:0 0 16px;padding:0 0 0 20px;font-size:15px;line-height:1.5;color:#16202c">

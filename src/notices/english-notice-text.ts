@@ -94,6 +94,11 @@ export const english: { texts: NoticeTexts; thing: typeof thing } = {
       message: 'The credential was used from a network from which it was not used before.',
       step: 'If you do not know this network, rotate the credential and revoke its tokens.',
     }),
+    handover_code_sent: ({ data }, of) => ({
+      title: `${of}: a code for a hand-over was sent`,
+      message: `${data.by} asked for the code by e-mail, to open the link that shows a new secret.`,
+      step: null,
+    }),
     leak_reported: ({ data }, of) => ({
       title: `${of}: a credential has leaked`,
       message: `${leaks[data.leaked ?? 'client_secret']}${data.hint ? ` that ends with ${data.hint}` : ''} was found in a text${data.still_valid ? `. It still works. ${data.by} searched the text.` : `, and ${data.by} revoked it.`}`,

@@ -109,6 +109,11 @@ export const german: { texts: NoticeTexts; thing: typeof thing } = {
       message: 'Die Zugangsdaten wurden aus einem Netz verwendet, aus dem sie vorher nicht verwendet wurden.',
       step: 'Kennen Sie dieses Netz nicht, erneuern Sie die Zugangsdaten und widerrufen Sie ihre Tokens.',
     }),
+    handover_code_sent: ({ data }, of) => ({
+      title: `${of}: Ein Code für eine Übergabe wurde gesendet`,
+      message: `${data.by} hat den Code per E-Mail angefordert, um den Link zu öffnen, der ein neues Secret zeigt.`,
+      step: null,
+    }),
     leak_reported: ({ data }, of) => ({
       title: `${of}: Zugangsdaten sind in fremde Hände gelangt`,
       message: `${leaks[data.leaked ?? 'client_secret']}${data.hint ? ` mit dem Ende ${data.hint}` : ''} wurde in einem Text gefunden${data.still_valid ? `. Es gilt noch. Gesucht hat ${data.by}.` : ` und von ${data.by} widerrufen.`}`,

@@ -52,7 +52,9 @@ function createMailChannel(deps: Deps, mailer: Mailer, links: MailLinks): Notice
     batchSize: 100,
     collectMs: 30_000,
     quietMs: 3_600_000,
-    findReceivers: findMailReceivers,
+    // A code is a mail of its own, to its receiver alone.
+    findReceivers: async (transaction, notice) =>
+      notice.kind === 'handover_code_sent' ? [] : await findMailReceivers(transaction, notice),
     deliver: async (id, notices, signal) => {
       const organizationId = notices[0]?.organizationId ?? deploymentOrganization;
       const receiver = await findMailReceiver(database, id, organizationId);

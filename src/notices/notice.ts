@@ -14,6 +14,7 @@ export const noticeKinds = {
   credential_expired: { permission: 'integrations:edit', isMandatory: false },
   credential_unused: { permission: 'integrations:edit', isMandatory: false },
   new_network: { permission: 'integrations:edit', isMandatory: false },
+  handover_code_sent: { permission: 'api_key:manage', isMandatory: true },
   leak_reported: { permission: 'api_key:manage', isMandatory: true },
   permissions_changed: { permission: 'contacts:manage', isMandatory: true },
   operator_token_issued: { permission: 'contacts:manage', isMandatory: true },
@@ -49,6 +50,8 @@ export type NoticeData = {
   /** The name of the contact of an access key. */
   contact_name?: string;
   regeneration_id?: string;
+  /** The hand-over of a code. */
+  handover_id?: string;
   /** When the grace period or the credential ends or ended. */
   ends_at?: string;
   reminder?: Reminder;

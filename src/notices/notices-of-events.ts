@@ -101,6 +101,9 @@ function draftsOf(event: AuditEvent): Draft[] {
     case 'client.undo_regeneration':
     case 'access_key.undo_regeneration':
       return draft('grace_period_undone', { regeneration_id: String(after['regeneration_id']) });
+    case 'client.send_handover_code':
+    case 'access_key.send_handover_code':
+      return draft('handover_code_sent', { handover_id: String(after['handover_id']) });
     case 'client.end_leaked_secret':
       return leaked('client_secret');
     case 'access_key.end_leaked_secret':

@@ -5,13 +5,15 @@ import type { VNode } from 'preact';
 import type { Core } from '../../core.ts';
 import { stateOfHandover } from '../../handover/handover-store.ts';
 import { findLink, type Opening, openHandover, type ShownLink } from '../../handover/open-handover.ts';
+import { sendHandoverCode } from '../../handover/send-handover-code.ts';
 import { lockSecretOwner } from '../../leaks/end-leak.ts';
 import { findPortalSettings } from '../../organizations/organization-store.ts';
+import { currentLanguage } from '../console/languages/language.ts';
 import { msg, rich, t } from '../console/languages/translate.ts';
 import { copyable, exactMoment } from '../console/parts/elements.ts';
 import { textField } from '../console/parts/forms.ts';
 import { notice } from '../console/parts/notices.ts';
-import { readForm } from '../console/post-redirect-get.ts';
+import { readForm, seeOther } from '../console/post-redirect-get.ts';
 import { renderDocument, returnPathOf } from '../console/render-document.ts';
 import { readSessionCookie, useSession, visitorOf } from '../console/sign-in/session.ts';
 import { lookOf, showLook, siteOf } from '../console/site.ts';
@@ -47,12 +49,18 @@ export function addHandoverRoutes(router: Router, core: Core, addressOf: (reques
     const link = await find(ctx);
     if (!link) return show(ctx, ended(404, t(unknownLink)));
     const form = await readForm(ctx.req);
+    const { address, userAgent } = visitorOf(ctx, addressOf);
+    const deps = { ...core, lockOwner: lockSecretOwner };
+    if (form.get('act') === 'send') {
+      const from = { address, language: currentLanguage().tag };
+      const sent = await core.change((transaction) => sendHandoverCode(transaction, deps, linkIn(ctx), from));
+      if (sent === 'not_mailed' || sent === 'sent') return seeOther(ctx, ctx.path);
+      return show(ctx, formOf(ctx, link, { needsCode: true, problem: t(notSent[sent]) }));
+    }
     const needsCode = !(await isSignedIn(ctx, link));
     const code = form.get('code')?.trim() ?? '';
     if (needsCode && code === '') return show(ctx, formOf(ctx, link, { needsCode, problem: t('Enter the code.') }));
-    const { address, userAgent } = visitorOf(ctx, addressOf);
     const proof = needsCode ? { code } : { contactId: link.contactId ?? '' };
-    const deps = { ...core, lockOwner: lockSecretOwner };
     const opening = await core.change((transaction) =>
       openHandover(transaction, deps, linkIn(ctx), proof, { address, userAgent }),
     );
@@ -75,6 +83,8 @@ function answerTo(ctx: Context, link: ShownLink, opening: Opening): Answer {
       return opening.left === 0
         ? ended(410, textOfEnd('too_many_codes', link))
         : formOf(ctx, link, { needsCode: true, problem: wrongCode(opening.left) });
+    case 'no_code':
+      return formOf(ctx, link, { needsCode: true, problem: t('The code is not valid any more. Request another one.') });
     case 'disabled':
       return ended(
         409,
@@ -92,6 +102,11 @@ function answerTo(ctx: Context, link: ShownLink, opening: Opening): Answer {
       return ended(410, textOfEnd(opening.state, opening.handover ?? link));
   }
 }
+
+const notSent = {
+  too_soon: msg('A code was sent less than a minute ago. Wait a moment before you request another one.'),
+  too_many: msg('Too many codes were sent for this link. Ask for a new link. What you use now still works.'),
+};
 
 const unknownLink = msg('This link does not exist. Check that you have copied all of it.');
 
@@ -124,9 +139,10 @@ function textOfEnd(
 
 function formOf(
   ctx: Context,
-  { ownerName, owner, expiresAt, email, createdBy }: ShownLink,
+  link: ShownLink,
   { needsCode, problem }: { needsCode: boolean; problem?: string },
 ): Answer {
+  const { ownerName, owner, expiresAt, createdBy } = link;
   const noun = nounOf(owner);
   const title =
     noun === 'access key'
@@ -138,22 +154,43 @@ function formOf(
     content: html`<h1>${title}</h1>
       <p>${noun === 'access key' ? t('{sender} hands over a new access key to you. It is generated when you press the button, and shown once. Store it at once where your program reads it.', { sender: lookOf(ctx)?.name ?? createdBy }) : t('{sender} hands over a new client secret to you. It is generated when you press the button, and shown once. Store it at once where your program reads it.', { sender: lookOf(ctx)?.name ?? createdBy })}</p>
       ${problem && notice('bad', problem)}
-      <form class="card stack" method="post" action=${ctx.path}>
-        ${
-          needsCode &&
-          textField({
-            name: 'code',
-            label: t('Code'),
-            required: true,
-            maxlength: 20,
-            autocomplete: 'one-time-code',
-            hint: t('The eight digits that you were given beside this link, which is for {email}.', { email }),
-          })
-        }
-        <button class="primary">${owner.kind === 'client' ? t('Show secret') : t('Show key')}</button>
-      </form>
+      ${needsCode && link.codeFrom === 'mail' && link.codesSent === 0 ? requestForm(ctx, link) : openForm(ctx, link, needsCode)}
       <p class="hint">${rich('The link works until {at}.', { at: exactMoment(expiresAt.toISOString()) })}</p>`,
   };
+}
+
+/** Renders the form that opens the link, and after it the one that requests another code. */
+function openForm(ctx: Context, link: ShownLink, needsCode: boolean): VNode {
+  const { owner, email, codeFrom } = link;
+  const isMailed = codeFrom === 'mail';
+  const hint = isMailed
+    ? t('The eight digits that were sent to {email}. They are valid for ten minutes.', { email })
+    : t('The eight digits that you were given beside this link, which is for {email}.', { email });
+  return html`<form class="card stack" method="post" action=${ctx.path}>
+      ${
+        needsCode &&
+        textField({
+          name: 'code',
+          label: t('Code'),
+          required: true,
+          maxlength: 20,
+          autocomplete: 'one-time-code',
+          hint,
+        })
+      }
+      <button class="primary">${owner.kind === 'client' ? t('Show secret') : t('Show key')}</button>
+    </form>
+    ${needsCode && isMailed && requestForm(ctx, link)}`;
+}
+
+/** Renders the form that requests the code by e-mail. */
+function requestForm(ctx: Context, { email, codesSent }: ShownLink): VNode {
+  const isFirst = codesSent === 0;
+  return html`<form class=${isFirst ? 'card stack' : 'stack'} method="post" action=${ctx.path}>
+    <input type="hidden" name="act" value="send" />
+    ${isFirst && html`<p>${t('A code that is sent to {email} shows that you are the receiver.', { email })}</p>`}
+    <button class=${isFirst ? 'primary' : ''}>${isFirst ? t('Send code') : t('Send another code')}</button>
+  </form>`;
 }
 
 function secretOf({ ownerName, owner }: ShownLink, { regenerated }: Opening & { as: 'shown' }): Answer {

@@ -88,8 +88,9 @@ export const createdSchema = handoverSchema
       description: 'The link. It is not shown again.',
       example: 'https://portal.example.com/portal/handover/5gXo…',
     }),
-    code: z.string().meta({
-      description: 'The code that the receiver must enter. Pass it on by another channel than the link.',
+    code: z.string().nullable().meta({
+      description:
+        'The code that the receiver must enter. Pass it on by another channel than the link. Null: the deployment has a mail server, and the receiver requests the code by e-mail on the page of the link.',
       example: '40718263',
     }),
   })
@@ -139,7 +140,8 @@ export function handoverEndpoints<P extends z.ZodObject>(core: Core, subject: Ow
         await core.usage.flush();
         return await changeOnce(core, idempotent, async (transaction) => {
           const owner = await subject.requireOwner(transaction, params as z.output<P>);
-          const deps = { ...core, portalUrl: core.config.portalUrl };
+          const { portalUrl, mail } = core.config;
+          const deps = { ...core, portalUrl, sendsMail: mail !== undefined };
           const created = await createHandover(transaction, deps, operator, owner, {
             confirmation: body.confirmation,
             receiver: await findReceiver(transaction, body),
@@ -207,7 +209,7 @@ async function findReceiver(
 }
 
 function presentCreated({ handover, url, code }: CreatedHandover, now: number): z.input<typeof createdSchema> {
-  return { ...presentHandover(handover, now), url, code };
+  return { ...presentHandover(handover, now), url, code: code ?? null };
 }
 
 function presentHandover(handover: Handover, now: number): z.input<typeof handoverSchema> {

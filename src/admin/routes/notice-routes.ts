@@ -20,7 +20,9 @@ const state = z.enum(deliveryStates);
 
 const deliverySchema = z
   .strictObject({
-    channel: z.string().meta({ description: 'How it is delivered: `mail` or `webhook`.' }),
+    channel: z
+      .string()
+      .meta({ description: 'How it is delivered: `mail`, `code` (a mail with the code of a hand-over) or `webhook`.' }),
     receiver_id: z.string().meta({ description: 'The ID of the receiver: of the contact for `mail`.' }),
     receiver_name: z.string().meta({ description: 'The name of the receiver.' }),
     state: state.meta({

@@ -191,8 +191,12 @@ function showCreated({ name, at, section, noun }: Owner, { url, code, email, exp
       ${notice('ok', html`<p>${rich('<strong>Send this link to {email}.</strong> It can be opened once, until {at}, and is shown here for ten minutes.', { email, at: exactMoment(expires_at) })}</p>`)}
       <section class="card" aria-label=${t('Link')}>
         ${copyable({ id: 'link', label: t('Link'), value: url })}
-        ${copyable({ id: 'code', label: t('Code'), value: code })}
-        <p class="hint">${t('Pass the code on by another channel than the link, such as the phone. After five wrong codes, the link ends.')}</p>
+        ${
+          code === null
+            ? html`<p class="hint">${t('The page of the link sends a code to this address. After five wrong codes, the link ends.')}</p>`
+            : html`${copyable({ id: 'code', label: t('Code'), value: code })}
+              <p class="hint">${t('Pass the code on by another channel than the link, such as the phone. After five wrong codes, the link ends.')}</p>`
+        }
       </section>
       <p class="hint">${t('The {noun} does not change until the link is opened.', { noun })}</p>`,
   };

@@ -3,6 +3,8 @@ import type { Notice, NoticeTexts, Reminder } from './notice.ts';
 
 const remaining: Readonly<Record<Reminder, string>> = {
   halfway: 'is half over',
+  '30_days': 'ends in 30 days',
+  '14_days': 'ends in 14 days',
   '7_days': 'ends in 7 days',
   '3_days': 'ends in 3 days',
   '1_day': 'ends in 1 day',

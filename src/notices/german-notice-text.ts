@@ -2,6 +2,8 @@ import type { Notice, NoticeTexts, Reminder } from './notice.ts';
 
 const remaining: Readonly<Record<Reminder, string>> = {
   halfway: 'ist zur Hälfte vorbei',
+  '30_days': 'endet in 30 Tagen',
+  '14_days': 'endet in 14 Tagen',
   '7_days': 'endet in 7 Tagen',
   '3_days': 'endet in 3 Tagen',
   '1_day': 'endet in einem Tag',

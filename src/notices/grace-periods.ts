@@ -11,6 +11,8 @@ const dayMs = 24 * hourMs;
 
 /** Time before the end of each reminder that does not depend on the length of the grace period. */
 const reminderTimes: readonly [Reminder, number][] = [
+  ['30_days', 30 * dayMs],
+  ['14_days', 14 * dayMs],
   ['7_days', 7 * dayMs],
   ['3_days', 3 * dayMs],
   ['1_day', dayMs],

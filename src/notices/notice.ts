@@ -41,7 +41,7 @@ export type NoticeSubject = {
 export type NoticeSource = { address: string; user_agent: string; instance: string | null };
 
 /** Times before the end of a grace period at which it is announced. */
-export type Reminder = 'halfway' | '7_days' | '3_days' | '1_day' | '1_hour';
+export type Reminder = 'halfway' | '30_days' | '14_days' | '7_days' | '3_days' | '1_day' | '1_hour';
 
 /** What a notice says, in the form in which receivers get it. Members that do not apply to its kind are absent. */
 export type NoticeData = {
@@ -59,7 +59,7 @@ export type NoticeData = {
   sources?: readonly NoticeSource[];
   source_count?: number;
   moved_count?: number;
-  /** What expires: an access key, a certificate, or the secret of an imported client. */
+  /** What expires. A secret ends with a grace period, which has notices of its own. */
   credential?: 'access_key' | 'certificate';
   /** Whole days until it expires, at least; 0 if it has expired. */
   days_left?: number;

@@ -94,9 +94,7 @@ function draftsOf(event: AuditEvent): Draft[] {
       return rotated(event, draft);
     case 'client.finish_regeneration':
     case 'access_key.finish_regeneration': {
-      const id = String(after['regeneration_id']);
-      const data = { regeneration_id: id, ends_at: event.at.toISOString() };
-      return draft('grace_period_ended', data, { rotation: id, moment: endedMoment(id) });
+      return ended(event.at, String(after['regeneration_id']), draft);
     }
     case 'client.undo_regeneration':
     case 'access_key.undo_regeneration':
@@ -153,18 +151,25 @@ function approvalIn(after: Record<string, unknown>): NonNullable<NoticeData['app
   return { id, act, state, permission, requester, reason, note };
 }
 
-function rotated(
-  { at, after = {} }: AuditEvent,
-  draft: (kind: NoticeKind, data: NoticeData, more: Partial<Draft>) => Draft[],
-): Draft[] {
+type MakeDraft = (kind: NoticeKind, data: NoticeData, more: Partial<Draft>) => Draft[];
+
+function rotated({ at, after = {} }: AuditEvent, draft: MakeDraft): Draft[] {
   const { regeneration_id: id, previous_retires_at: end } = after as {
     regeneration_id: string;
     previous_retires_at: Date;
   };
-  const data = { regeneration_id: id, ends_at: end.toISOString() };
-  return end > at
-    ? draft('grace_period_began', data, { rotation: id })
-    : draft('grace_period_ended', data, { rotation: id, moment: endedMoment(id) });
+  const earlier = after['ended_regeneration_id'] as string | undefined;
+  return [
+    ...(earlier === undefined ? [] : ended(at, earlier, draft)),
+    ...(end > at
+      ? draft('grace_period_began', { regeneration_id: id, ends_at: end.toISOString() }, { rotation: id })
+      : ended(end, id, draft)),
+  ];
+}
+
+function ended(at: Date, id: string, draft: MakeDraft): Draft[] {
+  const data = { regeneration_id: id, ends_at: at.toISOString() };
+  return draft('grace_period_ended', data, { rotation: id, moment: endedMoment(id) });
 }
 
 /** Returns what a contact or an access key may do, or an organization may have, as a list of texts. */

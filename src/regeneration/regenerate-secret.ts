@@ -74,7 +74,7 @@ export async function regenerateSecret(
     await insertSecret(transaction, owner, { ...current, sealed: null });
   }
   const retiring = retiringOf(secrets, now);
-  if (retiring) await endSecret(transaction, retiring, at, actor);
+  const endedRegenerationId = retiring && (await endSecret(transaction, retiring, at, actor));
   const clientId = request.newClientId ? generateClientId() : owner.clientId;
   await owner.save(
     transaction,
@@ -118,6 +118,7 @@ export async function regenerateSecret(
       previous_retires_at: retiresAt,
       finish_when_unused: request.finishWhenUnused ?? false,
       revoke_tokens: request.revokeTokens ?? false,
+      ...(endedRegenerationId === undefined ? {} : { ended_regeneration_id: endedRegenerationId }),
     },
   });
   return { regenerationId, secret, plaintext, previous: { clientId: current.clientId, retiresAt } };

@@ -203,16 +203,18 @@ export async function insertRegeneration(
   );
 }
 
-/** Records the end of the regeneration of this previous secret, if it has none yet. */
+/** Records the end of the regeneration of this previous secret, if it has none yet. Returns its id in this case. */
 export async function saveRegenerationEnd(
   transaction: Transaction,
   oldSecretId: string,
   ended: NonNullable<Regeneration['ended']>,
-): Promise<void> {
-  await transaction.query(
-    `UPDATE regenerations SET ended_at = $2, ended_as = $3, ended_by = $4 WHERE old_secret = $1 AND ended_as IS NULL`,
+): Promise<string | undefined> {
+  const [row] = await transaction.query<{ id: string }>(
+    `UPDATE regenerations SET ended_at = $2, ended_as = $3, ended_by = $4 WHERE old_secret = $1 AND ended_as IS NULL
+     RETURNING id`,
     [oldSecretId, ended.at, ended.as, ended.by],
   );
+  return row?.id;
 }
 
 /** Records which sources of a regeneration an operator has marked as moved, in place of those recorded before. */
@@ -263,14 +265,18 @@ function toRegeneration(row: RegenerationRow): Regeneration {
   };
 }
 
-/** Ends a secret permanently, and the grace period in which it was the previous one. */
+/**
+ * Ends a secret permanently, and the grace period in which it was the previous one.
+ * @returns the id of the rotation whose grace period was ended; undefined if none was running.
+ */
 export async function endSecret(
   transaction: Transaction,
   secret: Pick<Secret, 'id'>,
   at: Date,
   actor: Actor,
-): Promise<void> {
+): Promise<string | undefined> {
   await saveSecretEnd(transaction, { id: secret.id, retiresAt: at, endedAs: 'finished' });
-  await saveRegenerationEnd(transaction, secret.id, { at, as: 'finished', by: actor.name });
+  const regenerationId = await saveRegenerationEnd(transaction, secret.id, { at, as: 'finished', by: actor.name });
   await recordChange(transaction, { kind: 'ended_secret', target: secret.id, at });
+  return regenerationId;
 }

@@ -149,4 +149,50 @@ describe('mails about a rotation', () => {
       [47, 'Shop: the grace period ends in 1 hour'],
     ]);
   }, 120_000);
+
+  it('tell the end of a grace period that another rotation ends, once', async () => {
+    await world.token(world.shop, web);
+    const { json: first } = await world.regenerate({ overlap_seconds: 10 * 86_400 });
+    await settle();
+    world.pass(hour);
+    mail.mails.length = 0;
+    const { json: second } = await world.regenerate({ overlap_seconds: 86_400 });
+    await settle();
+    expect(mail.mails.map(({ subject }) => subject)).toEqual(['2 notices from Keyturn: Shop: the grace period ended']);
+    expect(mail.mails[0]?.text).toContain('the grace period began');
+    for (let days = 0; days < 12; days++, world.pass(day)) await settle();
+    const { json } = await world.adminFetch('/notices?kind=grace_period_ended');
+    const ended = json.data.map((each: { data: { regeneration_id: string } }) => each.data.regeneration_id);
+    expect(ended).toEqual([second.regeneration_id, first.regeneration_id]);
+  }, 120_000);
+
+  it('tell the end of a secret that was imported with an end: 30, 14, 7, 3 and 1 days before it, and then', async () => {
+    const secret = (letter: string) => `${letter}4Qn8Zr2Lw6Ty0Kb5Vd9Xe3Ph7Jm1Cs-${letter}`;
+    const ends = new Date(world.now() + 45 * day - 10 * minute).toISOString();
+    const imported = {
+      client_id: 'legacy-shop',
+      name: 'Legacy',
+      client_secret: secret('a'),
+      previous_secret: { client_secret: secret('b'), ends_at: ends },
+    };
+    const body = { clients: [imported] };
+    const { status, text } = await world.adminFetch('/clients/import', { method: 'POST', body });
+    expect([status, text]).toEqual([200, expect.stringContaining('legacy-shop')]);
+    expect(await world.works({ id: 'legacy-shop', secret: secret('b') })).toBe(true);
+    const told: string[] = [];
+    for (let days = 0; days <= 46; days++, world.pass(day - minute)) {
+      await settle();
+      told.push(...mail.mails.splice(0).map(({ subject }) => `${days}: ${subject}`));
+    }
+    expect(told.filter((each) => each.includes('Legacy'))).toEqual([
+      '15: Legacy: the grace period ends in 30 days',
+      '23: Legacy: the grace period is half over',
+      '31: Legacy: the grace period ends in 14 days',
+      '38: Legacy: the grace period ends in 7 days',
+      '42: Legacy: the grace period ends in 3 days',
+      '44: Legacy: the grace period ends in 1 day',
+      '45: Legacy: the grace period ended',
+    ]);
+    expect(await world.works({ id: 'legacy-shop', secret: secret('b') })).toBe(false);
+  }, 120_000);
 });

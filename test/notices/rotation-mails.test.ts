@@ -1,13 +1,12 @@
 import { createWorld, day, hour, minute, type World } from '../regeneration/world.ts';
 import { type MailServer, mailEnvironment, startMailServer } from './mail-server.ts';
 
-/** A rotation as the owner of an integration hears of it: over HTTP and SMTP only, with a clock that the test moves. */
+/** Parts of a rotation as the owner of an integration hears of them. `story.test.ts` has a whole one. */
 describe('mails about a rotation', () => {
   let mail: MailServer;
   let world: World;
   const web = { from: '127.0.0.11', userAgent: 'shop-web/3.1' };
   const nightly = { from: '127.0.0.12', userAgent: 'shop-nightly/1.0' };
-  const reports = { from: '127.0.0.13', userAgent: 'shop-reports/2.0' };
 
   beforeEach(async () => {
     mail = await startMailServer();
@@ -52,46 +51,6 @@ describe('mails about a rotation', () => {
     }
     return heard;
   }
-
-  it('come at the right moments with the machines that have not moved, and once when it is finished by evidence', async () => {
-    const { shop } = world;
-    for (const machine of [web, nightly, reports]) await world.token(shop, machine);
-    const { credentials } = await world.regenerate({ overlap_seconds: 10 * 86_400, finish_when_unused: true });
-    await settle();
-    expect(mail.mails.map(({ subject }) => subject)).toEqual([
-      'Shop: the credential was rotated, and the grace period began',
-    ]);
-    expect(mail.mails[0]?.text?.replace(/\s+/g, ' ')).toContain(
-      '0 of 3 sources have moved to the new credential; 3 have not.',
-    );
-
-    // The web shop moves on the first day, the reports on the sixth; the nightly job uses the old secret every hour.
-    let hours = 0;
-    const run = async () => {
-      hours += 1;
-      await world.token(credentials, web);
-      await world.token(hours < 140 ? shop : credentials, reports);
-      await world.token(hours < 224 ? shop : credentials, nightly);
-      await world.lookAfterOverlaps();
-    };
-    const heard = await mailsDuring(10 * day, run);
-
-    expect(heard.map(({ hour: at, subject }) => [at, subject])).toEqual([
-      [72, 'Shop: the grace period ends in 7 days'],
-      [120, 'Shop: the grace period is half over'],
-      [168, 'Shop: the grace period ends in 3 days'],
-      [216, 'Shop: the grace period ends in 1 day'],
-      [expect.any(Number), 'Shop: the grace period ended'],
-    ]);
-    const machines = heard.map(({ text }) => [web, reports, nightly].filter((each) => text.includes(each.from)));
-    expect(machines).toEqual([[reports, nightly], [reports, nightly], [nightly], [nightly], []]);
-    // Finished by evidence, more than an hour before its end.
-    expect(heard.at(-1)?.hour).toBeLessThan(239);
-    expect(heard.at(-1)?.text).toContain('All 3 sources have moved to the new credential.');
-    const progress = await world.progress();
-    expect(progress).toMatchObject({ state: 'finished' });
-    expect(await mailsDuring(2 * day)).toEqual([]);
-  }, 240_000);
 
   it('tell the end by its date, the first request that is rejected then, and the sum of each day', async () => {
     const { shop } = world;

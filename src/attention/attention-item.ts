@@ -8,6 +8,7 @@ export const attentionKinds = [
   'grace_period_ending',
   'resource_server_disabled',
   'resource_server_silent',
+  'webhook_disabled',
   'notice_parked',
   'certificate_expiring',
   'access_key_expiring',
@@ -45,11 +46,13 @@ export type AttentionItem = {
   parked?: { receiver: string; reason: string };
   /** Who requests approval; absent unless it is about a request. */
   requester?: string;
+  /** Why nothing could be delivered to a webhook; absent unless it is about one. */
+  lastFailure?: string | null;
 };
 
 export type AttentionSubject = {
-  type: 'client' | 'access_key' | 'notice' | 'operator_token' | 'approval';
-  /** The Client ID, or the id of the access key, notice, operator token or request for approval. */
+  type: 'client' | 'access_key' | 'notice' | 'operator_token' | 'approval' | 'webhook';
+  /** The Client ID, or the id of the access key, notice, operator token, request for approval or webhook. */
   id: string;
   name: string;
   /** The contact of an access key or an operator token. Its id is null if it was deleted. */

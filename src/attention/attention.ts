@@ -17,6 +17,7 @@ import {
   urgentMs,
 } from './attention-item.ts';
 import { findBreakGlassUses } from './break-glass-uses.ts';
+import { findDisabledWebhooks } from './disabled-webhooks.ts';
 import { findEndingCertificates } from './ending-certificates.ts';
 import {
   countExpiringKeys,
@@ -48,6 +49,7 @@ export async function findAttention(
     await findRefused(database, now, limit),
     ...(await findGracePeriods(database, deps, limit)),
     ...(await findTroubledServers(database, now, limit)),
+    await findDisabledWebhooks(database, limit),
     await findParkedNotices(database, now, limit),
     await findExpiringCertificates(database, now, limit),
     {

@@ -2,15 +2,8 @@ import { countOf } from '../text/count-text.ts';
 import type { AttentionItem } from './attention-item.ts';
 
 /** Returns what needs attention as a sentence, without its time. */
-export function describeAttention({
-  kind,
-  sourceCount,
-  movedCount,
-  requests,
-  subject,
-  parked,
-  requester,
-}: AttentionItem): string {
+export function describeAttention(item: AttentionItem): string {
+  const { kind, sourceCount, movedCount, requests, subject, parked, requester } = item;
   const credential = subject.type === 'client' ? 'credential' : 'value';
   const sources = countOf(sourceCount, 'source');
   switch (kind) {
@@ -30,6 +23,8 @@ export function describeAttention({
       return 'This operator token for emergencies was used.';
     case 'approval_pending':
       return `${requester} requests the approval of a second person.`;
+    case 'webhook_disabled':
+      return `The webhook was disabled, because nothing could be delivered to it. ${item.lastFailure ?? ''}`.trim();
     case 'notice_parked':
       return `The notice could not be delivered to ${parked?.receiver}: ${parked?.reason}`;
     case 'certificate_expiring':
@@ -61,6 +56,8 @@ export function nextStepOf({ kind, subject }: AttentionItem): string {
       return 'Check what it was used for in the audit log, then acknowledge the use.';
     case 'approval_pending':
       return 'Approve or refuse the request.';
+    case 'webhook_disabled':
+      return 'Repair the receiver, enable the webhook, and deliver the events of the meantime again.';
     case 'notice_parked':
       return 'Correct the cause, then try again.';
     case 'certificate_expiring':

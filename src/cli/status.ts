@@ -18,6 +18,7 @@ type ShownItem = {
   access_key_id: string | null;
   operator_token_id: string | null;
   approval_id: string | null;
+  webhook_id: string | null;
   name: string;
   contact_name: string | null;
   at: string | null;
@@ -70,7 +71,7 @@ function describeItem(item: ShownItem): string {
   const places = sources.map((source) => describeSource(source, ' '));
   if (total > sources.length) places.push(`${total - sources.length} more`);
   const lines = [
-    `${paint(colours[item.urgency], item.urgency.padEnd(6))}  ${plain(of)}  ${item.client_id ?? item.access_key_id ?? item.operator_token_id ?? item.approval_id ?? ''}`,
+    `${paint(colours[item.urgency], item.urgency.padEnd(6))}  ${plain(of)}  ${item.client_id ?? item.access_key_id ?? item.operator_token_id ?? item.approval_id ?? item.webhook_id ?? ''}`,
     `        ${item.message}${at ? ` (${at})` : ''}`,
     ...(places.length > 0 ? [`        ${plain(places.join(', '))}`] : []),
     `        → ${item.next_step}`,

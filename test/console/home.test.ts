@@ -1,13 +1,14 @@
 import { endpointsOf } from '../oauth/fixture.ts';
-import { type ConsoleServer, startConsole } from './console-server.ts';
+import { type PortalServer, startPortal } from '../portal/portal-server.ts';
+import { startReceiver } from '../webhooks/webhook-receiver.ts';
 
 const hour = 3_600_000;
 let now = Date.now();
-let server: ConsoleServer;
+let server: PortalServer;
 let cookie: string;
 
 beforeAll(async () => {
-  server = await startConsole({ clock: () => now });
+  server = await startPortal({ clock: () => now, env: { KEYTURN_WEBHOOK_NETWORKS: '127.0.0.0/8' } });
   cookie = await server.signIn((await server.operator()).token);
 });
 afterAll(() => server.close());
@@ -83,3 +84,44 @@ it('links a thing to its history, and the history names it', async () => {
   const viewer = await server.signIn((await server.operator(['integrations:view'])).token);
   expect((await server.look(`/console/clients/${made.client_id}`, viewer)).text).not.toContain(`href="${path}"`);
 });
+
+it('lists a webhook that was disabled after days of failures, in the portal only one of the organization', async () => {
+  const receiver = await startReceiver();
+  receiver.state.status = 503;
+  const { id: organization } = await post('/organizations', { name: 'Acme' });
+  const of = { organization_id: organization };
+  const kinds = { kinds: ['grace_period_began'] };
+  const ours = await post('/webhooks', { name: 'Ops chat', url: receiver.url, ...kinds });
+  const theirs = await post('/webhooks', { name: 'Acme hooks', url: 'https://hooks.invalid/', ...kinds, ...of });
+  const { client_id: client } = await post('/clients', { name: 'Acme sync', kind: 'integration', ...of });
+  const { confirmation } = await post(`/clients/${client}/regeneration/review`);
+  await post(`/clients/${client}/regenerate`, { confirmation, overlap_seconds: 2_592_000 });
+  const disabled = async () => (await server.adminFetch('/attention')).json.data.filter(isOfWebhook);
+  const isOfWebhook = ({ kind }: { kind: string }) => kind === 'webhook_disabled';
+  await server.core.notices.turn();
+  expect(await disabled()).toEqual([]);
+  for (let hours = 0; hours < 80; hours += 4, now += 4 * hour) await server.core.notices.turn();
+  await receiver.close();
+  expect(await disabled()).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({ urgency: 'soon', webhook_id: theirs.id, name: 'Acme hooks', client_id: null }),
+      expect.objectContaining({
+        webhook_id: ours.id,
+        message:
+          'The webhook was disabled, because nothing could be delivered to it. The receiver answered with status 503.',
+        next_step: expect.stringContaining('enable the webhook'),
+      }),
+    ]),
+  );
+  const session = await server.signIn((await server.operator()).token);
+  const listed = await home(session);
+  for (const { id } of [ours, theirs]) expect(listed).toContain(`href="/console/webhooks/${id}"`);
+  const { id: ann } = await post('/contacts', { name: 'Ann', email: 'ann@acme.example', ...of });
+  const visitor = await server.enter({ contact_id: ann }, ['integrations:view']);
+  const { text } = await server.open('/portal/', visitor);
+  expect([text.includes('Acme hooks'), text.includes('Ops chat')]).toEqual([true, false]);
+  // An operator who disables one knows it.
+  for (const { id } of [ours, theirs]) await post(`/webhooks/${id}/enable`);
+  await post(`/webhooks/${ours.id}/disable`);
+  expect(await disabled()).toEqual([]);
+}, 60_000);

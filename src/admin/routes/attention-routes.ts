@@ -26,7 +26,7 @@ const itemSchema = z
   .strictObject({
     kind: kind.meta({
       description:
-        '`break_glass_used`: an operator token for emergencies was used in the last 7 days, and the use was not acknowledged; `approval_pending`: a request waits for your approval; `refused_credential`: an ended credential was used in the last 7 days; `grace_period_ending`: sources have not moved; `grace_period_complete`: all sources have moved; `resource_server_silent`: it checked tokens before, but not for 7 days; `notice_parked`: a notice could not be delivered to somebody; `certificate_expiring` and `access_key_expiring`: within 14 days; `unused_…`: for 90 days.',
+        '`break_glass_used`: an operator token for emergencies was used in the last 7 days, and the use was not acknowledged; `approval_pending`: a request waits for your approval; `refused_credential`: an ended credential was used in the last 7 days; `grace_period_ending`: sources have not moved; `grace_period_complete`: all sources have moved; `resource_server_silent`: it checked tokens before, but not for 7 days; `webhook_disabled`: nothing could be delivered to a webhook for days; `notice_parked`: a notice could not be delivered to somebody; `certificate_expiring` and `access_key_expiring`: within 14 days; `unused_…`: for 90 days.',
     }),
     urgency: z.enum(urgencies).meta({
       description:
@@ -40,8 +40,9 @@ const itemSchema = z
       .nullable()
       .meta({ description: 'The ID of the operator token. Null: it is not about one.' }),
     approval_id: z.uuid().nullable().meta({ description: 'The ID of the request for approval. Null: not about one.' }),
+    webhook_id: z.uuid().nullable().meta({ description: 'The ID of the webhook. Null: it is not about one.' }),
     name: z.string().meta({
-      description: 'The name of the client, access key or operator token, or of what the notice is about.',
+      description: 'The name of the client, access key, operator token or webhook, or of what the notice is about.',
     }),
     contact_id: z.uuid().nullable().meta({
       description: 'The ID of the contact of the access key or operator token. Null: it has none, or it was deleted.',
@@ -49,7 +50,7 @@ const itemSchema = z
     contact_name: z.string().nullable().meta({ description: 'The name of that contact. Null: it has none.' }),
     regeneration_id: z.uuid().nullable().meta({ description: 'The ID of the rotation. Null: it is not about one.' }),
     at: nullableTimestamp(
-      'When the grace period, certificate or key ends; when a request was last rejected; when the resource server was disabled; when it was last used. Null: never.',
+      'When the grace period, certificate or key ends; when a request was last rejected; when the resource server or webhook was disabled; when it was last used. Null: never.',
     ),
     sources: z
       .array(z.strictObject(placeFields))
@@ -137,6 +138,7 @@ function presentItem(item: AttentionItem): z.input<typeof itemSchema> {
     notice_id: subject.type === 'notice' ? subject.id : null,
     approval_id: subject.type === 'approval' ? subject.id : null,
     operator_token_id: subject.type === 'operator_token' ? subject.id : null,
+    webhook_id: subject.type === 'webhook' ? subject.id : null,
     name: subject.name,
     contact_id: subject.contact?.id ?? null,
     contact_name: subject.contact?.name ?? null,

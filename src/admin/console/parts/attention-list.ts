@@ -27,6 +27,7 @@ function pathOf({ site }: Visit, item: Item): string {
   const { client_id: clientId, access_key_id: keyId, notice_id: noticeId, operator_token_id: tokenId } = item;
   if (item.approval_id !== null) return `/console/approvals/${item.approval_id}`;
   if (tokenId !== null) return site.name === 'console' ? `/console/operator-tokens/${tokenId}` : '/console/contacts';
+  if (item.webhook_id !== null) return `/console/webhooks/${item.webhook_id}`;
   if (noticeId !== null) return `/console/notices/${noticeId}`;
   return clientId === null ? `/console/access-keys/${keyId}` : clientPath(clientId);
 }
@@ -36,11 +37,13 @@ function name(visit: Visit, item: Item): VNode {
   return html`<a class="strong" href=${pathOf(visit, item)}>${item.name}</a>${
     item.approval_id !== null
       ? html`<span class="under">${t('request for approval')}</span>`
-      : item.notice_id !== null
-        ? html`<span class="under">${t('notice')}</span>`
-        : item.contact_id === null
-          ? html`<code class="under">${item.client_id}</code>`
-          : html`<span class="under">${rich('access key of <a>{contactName}</a>', { contactName: item.contact_name, a: linkTo(`/console/contacts/${item.contact_id}`) })}</span>`
+      : item.webhook_id !== null
+        ? html`<span class="under">${t('webhook')}</span>`
+        : item.notice_id !== null
+          ? html`<span class="under">${t('notice')}</span>`
+          : item.contact_id === null
+            ? html`<code class="under">${item.client_id}</code>`
+            : html`<span class="under">${rich('access key of <a>{contactName}</a>', { contactName: item.contact_name, a: linkTo(`/console/contacts/${item.contact_id}`) })}</span>`
   }`;
 }
 
@@ -69,6 +72,7 @@ const timeLabels: Record<Kind, Message> = {
   grace_period_complete: msg('Grace period ends'),
   resource_server_disabled: msg('Disabled'),
   resource_server_silent: msg('Last request'),
+  webhook_disabled: msg('Disabled'),
   notice_parked: msg('Given up'),
   break_glass_used: msg('Last used'),
   approval_pending: msg('Expires'),
@@ -99,6 +103,7 @@ const acts: Record<Kind, { label: Message; below: (item: Item) => string; needs?
   },
   resource_server_disabled: { label: msg('Enable'), below: () => '/enable', needs: 'integrations:edit', isPost: true },
   resource_server_silent: { label: msg('See its requests'), below: () => '?hours=720#use' },
+  webhook_disabled: { label: msg('Open the webhook'), below: () => '' },
   notice_parked: { label: msg('Open the notice'), below: () => '' },
   approval_pending: { label: msg('Open the request'), below: () => '' },
   break_glass_used: { label: msg('Acknowledge'), below: () => '/acknowledge', needs: 'contacts:manage', isPost: true },
@@ -136,6 +141,7 @@ const plurals: Record<Kind, Message> = {
   resource_server_silent: msg(
     '{count, plural, one {# more resource server is} other {# more resource servers are}} silent',
   ),
+  webhook_disabled: msg('{count, plural, one {# more webhook was} other {# more webhooks were}} disabled'),
   notice_parked: msg('{count, plural, one {# more notice} other {# more notices}} could not be delivered'),
   approval_pending: msg('{count, plural, one {# more request waits} other {# more requests wait}} for your approval'),
   break_glass_used: msg(

@@ -3,7 +3,7 @@ import type { Database, Row, Transaction } from '../storage/database.ts';
 import type { DeliveryOutcome, NoticeChannel, NoticeReceiver } from './channel.ts';
 import type { Notice, NoticeKind } from './notice.ts';
 import { keptMs, takeNew } from './notice-store.ts';
-import { findEnabledKinds } from './switches.ts';
+import { findEnabledKinds, findSwitches } from './switches.ts';
 
 /** Number of notices whose deliveries are determined in one transaction. */
 const addressedAtOnce = 100;
@@ -36,15 +36,25 @@ export async function addressNotices(
       const enabled =
         enabledIn.get(organizationId) ?? (await findEnabledKinds(transaction, { organizationId, receiver: null }));
       enabledIn.set(organizationId, enabled);
-      if (!enabled.has(notice.kind)) continue;
       for (const channel of channels) {
         for (const receiver of await channel.findReceivers(transaction, notice)) {
+          // The setting of a person wins, also over one of the organization that switches the kind off.
+          if (!enabled.has(notice.kind) && !(await wants(transaction, receiver, notice.kind))) continue;
           await insertDelivery(transaction, channel, receiver, notice, now);
         }
       }
     }
     return notices.length === addressedAtOnce;
   });
+}
+
+/** Returns whether a receiver has switched a kind on. */
+async function wants(
+  transaction: Transaction,
+  { organizationId, id: receiver }: NoticeReceiver,
+  kind: NoticeKind,
+): Promise<boolean> {
+  return (await findSwitches(transaction, { organizationId, receiver })).get(kind) === true;
 }
 
 async function insertDelivery(

@@ -12,19 +12,19 @@ const remaining: Readonly<Record<Reminder, string>> = {
 
 const leaks = {
   client_secret: 'Ein Client-Secret',
-  access_key: 'Ein Access Key',
-  access_token: 'Ein Access-Token',
+  access_key: 'Ein Zugriffsschlüssel',
+  access_token: 'Ein Zugriffstoken',
   operator_token: 'Ein Operator-Token',
 } as const;
 
 const nouns = {
   client: 'des Clients',
-  access_key: 'des Access Keys',
+  access_key: 'des Zugriffsschlüssels',
   contact: 'des Kontakts',
   organization: 'der Organisation',
   signing_key: 'des Signaturschlüssels',
   webhook: 'des Webhooks',
-  root_key: 'des Hauptschlüssels',
+  root_key: 'des Root-Keys',
 } as const;
 
 const count = (number: number, one: string, many: string) => `${number} ${number === 1 ? one : many}`;
@@ -54,36 +54,37 @@ const changes = ({ data: { added = [], removed = [] } }: Notice) =>
     .filter(Boolean)
     .join(' ');
 
-const credential = ({ data }: Notice) => (data.credential === 'certificate' ? 'das Zertifikat' : 'der Access Key');
+const credential = ({ data }: Notice) =>
+  data.credential === 'certificate' ? 'das Zertifikat' : 'der Zugriffsschlüssel';
 const replaceIt = ({ data }: Notice) =>
   data.credential === 'certificate'
     ? 'Ersetzen Sie das Zertifikat.'
-    : 'Setzen Sie ein späteres Ende, oder ersetzen Sie den Key.';
+    : 'Setzen Sie ein späteres Ende, oder ersetzen Sie den Schlüssel.';
 
 export const german: { texts: NoticeTexts; thing: typeof thing } = {
   thing,
   texts: {
     grace_period_began: (notice, of, time) => ({
-      title: `${of}: Zugangsdaten erneuert, die Übergangsfrist hat begonnen`,
-      message: `${notice.data.by} hat die Zugangsdaten erneuert. Die bisherigen gelten bis ${time(notice.data.ends_at)}. ${progress(notice)}`,
-      step: 'Geben Sie jedem Programm die neuen Zugangsdaten, bevor die Übergangsfrist endet.',
+      title: `${of}: Zugangsdaten rotiert, die Schonfrist hat begonnen`,
+      message: `${notice.data.by} hat die Zugangsdaten rotiert. Die bisherigen gelten bis ${time(notice.data.ends_at)}. ${progress(notice)}`,
+      step: 'Geben Sie jedem Programm die neuen Zugangsdaten, bevor die Schonfrist endet.',
     }),
     grace_period_reminder: (notice, of, time) => ({
-      title: `${of}: Die Übergangsfrist ${remaining[notice.data.reminder ?? 'halfway']}`,
+      title: `${of}: Die Schonfrist ${remaining[notice.data.reminder ?? 'halfway']}`,
       message: `Die bisherigen Zugangsdaten werden ab ${time(notice.data.ends_at)} abgelehnt. ${progress(notice)}`,
       step:
         notice.data.source_count === 0
-          ? 'Die Übergangsfrist kann jetzt beendet werden.'
-          : 'Stellen Sie die genannten Quellen um, oder verlängern Sie die Übergangsfrist.',
+          ? 'Die Schonfrist kann jetzt beendet werden.'
+          : 'Stellen Sie die genannten Quellen um, oder verlängern Sie die Schonfrist.',
     }),
     grace_period_ended: (notice, of, time) => ({
-      title: `${of}: Die Übergangsfrist ist beendet`,
+      title: `${of}: Die Schonfrist ist beendet`,
       message: `Die bisherigen Zugangsdaten werden seit ${time(notice.data.ends_at)} abgelehnt. ${progress(notice)}`,
       step: notice.data.source_count === 0 ? null : 'Geben Sie den genannten Quellen die aktuellen Zugangsdaten.',
     }),
     grace_period_undone: ({ data }, of) => ({
-      title: `${of}: Die Erneuerung wurde zurückgenommen`,
-      message: `${data.by} hat die Erneuerung zurückgenommen. Die bisherigen Zugangsdaten gelten wieder, die neuen werden abgelehnt.`,
+      title: `${of}: Die Rotation wurde rückgängig gemacht`,
+      message: `${data.by} hat die Rotation rückgängig gemacht. Die bisherigen Zugangsdaten gelten wieder, die neuen werden abgelehnt.`,
       step: 'Geben Sie Programmen, die schon die neuen Zugangsdaten haben, wieder die bisherigen.',
     }),
     retired_credential_used: ({ data: { requests = 0, day, source_count: from = 0 } }, of) => ({
@@ -104,12 +105,12 @@ export const german: { texts: NoticeTexts; thing: typeof thing } = {
     credential_unused: ({ data }, of, time) => ({
       title: `${of}: seit 90 Tagen nicht verwendet`,
       message: data.last_used_at ? `Zuletzt verwendet: ${time(data.last_used_at)}.` : 'Nie verwendet.',
-      step: 'Sperren Sie die Zugangsdaten, wenn niemand sie braucht.',
+      step: 'Deaktivieren Sie die Zugangsdaten, wenn sie nicht gebraucht werden.',
     }),
     new_network: ({ data }, of) => ({
       title: `${of}: erstmals aus dem Netz ${data.network} verwendet`,
       message: 'Die Zugangsdaten wurden aus einem Netz verwendet, aus dem sie vorher nicht verwendet wurden.',
-      step: 'Kennen Sie dieses Netz nicht, erneuern Sie die Zugangsdaten und widerrufen Sie ihre Tokens.',
+      step: 'Kennen Sie dieses Netz nicht, rotieren Sie die Zugangsdaten, und widerrufen Sie ihre Token.',
     }),
     handover_code_sent: ({ data }, of) => ({
       title: `${of}: Ein Code für eine Übergabe wurde gesendet`,
@@ -120,7 +121,7 @@ export const german: { texts: NoticeTexts; thing: typeof thing } = {
       title: `${of}: Zugangsdaten sind in fremde Hände gelangt`,
       message: `${leaks[data.leaked ?? 'client_secret']}${data.hint ? ` mit dem Ende ${data.hint}` : ''} wurde in einem Text gefunden${data.still_valid ? `. Es gilt noch. Gesucht hat ${data.by}.` : ` und von ${data.by} widerrufen.`}`,
       step: data.still_valid
-        ? 'Erneuern Sie es ohne Übergangsfrist, und widerrufen Sie seine Tokens.'
+        ? 'Rotieren Sie es ohne Schonfrist, und widerrufen Sie seine Token.'
         : 'Finden Sie heraus, wo es veröffentlicht wurde. Programme, die es verwenden, brauchen ein neues.',
     }),
     permissions_changed: (notice, of) => ({
@@ -134,14 +135,14 @@ export const german: { texts: NoticeTexts; thing: typeof thing } = {
       step: 'Widerrufen Sie es, wenn Sie das nicht erwartet haben.',
     }),
     signing_key_rotated: ({ data }) => ({
-      title: 'Der Signaturschlüssel wurde erneuert',
-      message: `${data.by} hat den Schlüssel erneuert, der JWT-Access-Tokens signiert. Ausgestellte Tokens bleiben gültig.`,
+      title: 'Der Signaturschlüssel wurde rotiert',
+      message: `${data.by} hat den Schlüssel rotiert, der JWT-Zugriffstoken signiert. Ausgestellte Token bleiben gültig.`,
       step: null,
     }),
     webhook_disabled: ({ data }, what) => ({
-      title: `Der Webhook „${what}“ wurde abgeschaltet`,
+      title: `Der Webhook „${what}“ wurde deaktiviert`,
       message: `Ihm konnte nichts zugestellt werden. ${data.last_failure ?? ''}`.trim(),
-      step: 'Reparieren Sie den Empfänger, schalten Sie den Webhook ein, und stellen Sie die Ereignisse der Zwischenzeit erneut zu.',
+      step: 'Reparieren Sie den Empfänger, aktivieren Sie den Webhook, und stellen Sie die Ereignisse der Zwischenzeit erneut zu.',
     }),
     invited: ({ data: { by, ends_at: end } }, of, time) => ({
       title: `${of}: Einladung von ${by}`,
@@ -164,9 +165,9 @@ export const german: { texts: NoticeTexts; thing: typeof thing } = {
       step: 'Finden Sie im Audit-Log heraus, warum.',
     }),
     root_key_old: ({ data, subject }) => ({
-      title: `Der Hauptschlüssel ist ${days(data.age_days ?? 0).replace('Tagen', 'Tage')} alt`,
-      message: `Version ${subject.id} des Hauptschlüssels ist seit mehr als einem Jahr in Gebrauch.`,
-      step: 'Erneuern Sie ihn mit `keyturn root-key rotate`.',
+      title: `Der Root-Key ist ${days(data.age_days ?? 0).replace('Tagen', 'Tage')} alt`,
+      message: `Version ${subject.id} des Root-Keys ist seit mehr als einem Jahr in Gebrauch.`,
+      step: 'Rotieren Sie ihn mit `keyturn root-key rotate`.',
     }),
   },
 };

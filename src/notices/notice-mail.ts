@@ -35,7 +35,7 @@ const texts = {
     open: 'In der Konsole öffnen',
     openPortal: 'Im Portal öffnen',
     reason: (host: string) =>
-      `Gesendet von Keyturn auf ${host}, weil Sie dafür zuständig oder Operator sind. Keine Mail von Keyturn enthält ein Geheimnis oder fragt nach einem.`,
+      `Gesendet von Keyturn auf ${host}, weil Sie dafür zuständig oder Operator sind. Keine Mail von Keyturn enthält ein Secret oder fragt nach einem.`,
     stop: 'Keine Mails dieser Art mehr senden',
     mandatory: 'Mails dieser Art lassen sich nicht abschalten, weil sie eine Änderung der Zugriffsrechte melden.',
   },

@@ -3,6 +3,9 @@ import { IntlMessageFormat } from 'intl-messageformat';
 import type { Browser } from 'playwright-core';
 import { inLanguage, languages } from '../../src/admin/console/languages/language.ts';
 import { translate } from '../../src/admin/console/languages/translate.ts';
+import { type Notice, type NoticeKind, noticeKinds } from '../../src/notices/notice.ts';
+import { kindNames } from '../../src/notices/notice-kinds-text.ts';
+import { describeNotice } from '../../src/notices/notice-text.ts';
 import { describeWith } from '../programs.ts';
 import { type ConsoleServer, launchBrowser, startConsole } from './console-server.ts';
 import { textsOfErrors, textsOfPages } from './texts.ts';
@@ -33,7 +36,42 @@ function parametersOf(text: string, tag: string): string[] {
 /** Texts that are shown as they are, because they have no parameters. Their braces are not those of MessageFormat. */
 const isPlain = (text: string) => !/\{\w+[,}]|<\w+>/.test(text);
 
-describe.each(catalogues)('the catalogue $tag', ({ tag, pages, api }) => {
+/** Returns the English and the translated text of every kind of notice, with everything that a notice can say. */
+function textsOfNotices(tag: 'de'): [english: string, translated: string][] {
+  const subject = { type: 'access_key', id: 'x', name: 'Depot' } as const;
+  const more = [{ still_valid: true, credential: 'access_key' }, { source_count: 2, moved_count: 1 }, { requests: 3 }];
+  const kinds = Object.keys(noticeKinds) as NoticeKind[];
+  const described = kinds.flatMap((kind) =>
+    more.map((data) => {
+      const notice = { kind, subject, data: { by: 'Ann', ends_at: new Date().toISOString(), ...data } } as Notice;
+      const say = (language: 'en' | 'de') => Object.values(describeNotice(notice, language)).join(' ');
+      return [say('en'), say(tag)] as [string, string];
+    }),
+  );
+  return [...described, ...kinds.map((kind): [string, string] => [kindNames.en[kind], kindNames[tag][kind]])];
+}
+
+/** Returns how a term of a glossary appears in an English text, and its translation in a translated one. */
+function expressionsOf(term: string, translation: string): [english: RegExp, translated: RegExp] {
+  const isVerb = term.startsWith('to ');
+  const word = translation.replace(/ \(.*/, '').replace(isVerb ? /en$/ : /$^/, '');
+  return [new RegExp(`\\b${term.replace('to ', '')}${isVerb ? 'd?' : 's?'}\\b`, 'i'), new RegExp(word, 'i')];
+}
+
+describe.each(catalogues)('the catalogue $tag', ({ tag, glossary, pages, api }) => {
+  test('has the same words for the same things as mails', () => {
+    // Verbs that mails translate with several words.
+    const free = ['', 'fails, is rejected', 'to move (a source)', 'to issue', 'to regenerate'];
+    const terms = Object.entries(glossary as Record<string, string>).filter(([term]) => !free.includes(term));
+    const missing = textsOfNotices(tag).flatMap(([english, translated]) =>
+      terms.flatMap(([term, translation]) => {
+        const [of, by] = expressionsOf(term, translation);
+        return of.test(english) && !by.test(translated) ? [`${term}: ${english} → ${translated}`] : [];
+      }),
+    );
+    expect(missing).toEqual([]);
+  });
+
   test('translates exactly the texts that the pages show, and leaves none empty', () => {
     expect(Object.keys(pages).sort()).toEqual([...textsOfPages()].sort());
     expect(Object.entries(pages).filter(([, text]) => text === '')).toEqual([]);

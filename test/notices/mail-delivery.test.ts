@@ -151,7 +151,7 @@ test('writes in the language of the receiver', async () => {
   await server.adminFetch(`/contacts/${ann}`, { method: 'PATCH', body });
   await rotate();
   await turn();
-  expect(subjects()).toEqual(['Shop: Zugangsdaten erneuert, die Übergangsfrist hat begonnen']);
+  expect(subjects()).toEqual(['Shop: Zugangsdaten rotiert, die Schonfrist hat begonnen']);
   expect(mail.mails[0]?.html).toContain('<html lang="de">');
   expect(mail.mails[0]?.text).toContain('Keine Mails dieser Art mehr senden');
 });

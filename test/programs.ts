@@ -62,6 +62,7 @@ const programs = {
   'PostgreSQL client': found('pg_dump', 'pg_restore', 'psql'),
   'PostgreSQL server': found('postgres', 'initdb', 'pg_basebackup'),
   'Python 3.10 with venv': runs('python3', '-c', 'import sys, venv; sys.exit(sys.version_info < (3, 10))'),
+  'Python 3.9': runs('python3', '-c', 'import sys; sys.exit(sys.version_info < (3, 9))'),
   'Python requests': runs('python3', '-c', 'import requests'),
   'Python requests-oauthlib': runs(debianPython, '-c', 'import requests_oauthlib'),
   'Redis server': () => findProgram(['redis-server', 'valkey-server']) !== undefined,

@@ -43,7 +43,8 @@ function textsOfNotices(tag: 'de'): [english: string, translated: string][] {
   const kinds = Object.keys(noticeKinds) as NoticeKind[];
   const described = kinds.flatMap((kind) =>
     more.map((data) => {
-      const notice = { kind, subject, data: { by: 'Ann', ends_at: new Date().toISOString(), ...data } } as Notice;
+      const ends = { by: 'Ann', ends_at: new Date().toISOString() };
+      const notice = { kind, subject, data: { ...ends, ...data } } as unknown as Notice;
       const say = (language: 'en' | 'de') => Object.values(describeNotice(notice, language)).join(' ');
       return [say('en'), say(tag)] as [string, string];
     }),

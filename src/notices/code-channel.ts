@@ -15,7 +15,7 @@ const texts = {
   en: {
     title: (name: string) => `Code for the new secret of ${name}`,
     message: 'Enter this code on the page from which you requested it. It is valid for ten minutes.',
-    stranger: 'If you did not request it, tell the person who sent you the link, and pass the code on to nobody.',
+    stranger: 'If you did not request it, tell the person who sent you the link, and do not pass the code on.',
     reason: (host: string) => `Sent by Keyturn at ${host}, because this code was requested for your address.`,
   },
   de: {

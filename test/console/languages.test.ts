@@ -144,6 +144,19 @@ describe('the language of a page', () => {
     expect(headers.get('vary')).toContain('Accept-Language');
   });
 
+  test('is also that of notices and of their kinds, in the words of mails', async () => {
+    const { token } = await server.operator();
+    const cookie = await server.signIn(token);
+    const headers = { cookie, 'accept-language': 'de' };
+    expect((await look(headers, '/console/notices')).text).toMatch(
+      /<span lang="de">[^<]*: Ein Operator-Token wurde ausge/,
+    );
+    expect((await look(headers, '/console/notices/settings')).text).toContain('Eine Schonfrist ist beendet');
+    const { json } = await server.adminFetch('/notices');
+    const { text } = await look(headers, `/console/notices/${json.data[0].id}`);
+    expect(text).toContain('Wer es hat, handelt mit den Berechtigungen von');
+  });
+
   test('is the one that a person has chosen below a page, which they return to', async () => {
     const answer = await server.send('/console/language', {
       language: 'de',

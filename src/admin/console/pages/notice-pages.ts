@@ -1,10 +1,11 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
-import { linkTo, type Message, msg, rich, t, translate } from '../languages/translate.ts';
+import { linkTo, type Message, msg, rich, t } from '../languages/translate.ts';
 import { attempt, type Listed, type Page, type Reply, type ShownNotice, type Visit } from '../page.ts';
 import { clientPath } from '../parts/client-path.ts';
 import { badge, emptyState, exactMoment, facts, fromNow, pageHeading, pagination, table } from '../parts/elements.ts';
 import { postForm } from '../parts/forms.ts';
+import { inLanguageOfNotices, wordsOf } from '../parts/notice-words.ts';
 import { problemNotice } from '../parts/notices.ts';
 
 const path = '/console/notices';
@@ -62,7 +63,7 @@ async function list(visit: Visit): Promise<Reply> {
             columns: [{ label: t('Time') }, { label: t('Notice') }, { label: t('Deliveries') }],
             rows: body.data.map((item) => [
               html`${fromNow(item.at, visit.now)}<span class="under">${exactMoment(item.at)}</span>`,
-              html`<a class="strong" href=${`${path}/${item.id}`}>${translate(item.title)}</a>`,
+              html`<a class="strong" href=${`${path}/${item.id}`}>${inLanguageOfNotices(wordsOf(item).title)}</a>`,
               deliveryBadges(item.deliveries),
             ]),
           })
@@ -79,14 +80,15 @@ function deliveryBadges(deliveries: readonly Delivery[]): VNode {
 
 async function show(visit: Visit, problem?: VNode): Promise<Reply> {
   const { body } = await visit.call<ShownNotice>('GET /notices/{id}', { params: { id: visit.params['id'] } });
+  const { title, message, step } = wordsOf(body);
   const isParked = body.deliveries.some(({ state }) => state === 'parked');
   return {
-    title: translate(body.title),
+    title,
     section: 'home',
-    body: html`${pageHeading({ title: translate(body.title), back: { path, label: t('Notices') } })} ${problem}
+    body: html`${pageHeading({ title, back: { path, label: t('Notices') } })} ${problem}
       <section class="card">
-        <p>${translate(body.message)}</p>
-        ${body.next_step !== null && html`<p>${translate(body.next_step)}</p>`}
+        <p>${inLanguageOfNotices(message)}</p>
+        ${step !== null && html`<p>${inLanguageOfNotices(step)}</p>`}
         ${facts({ [t('Time')]: exactMoment(body.at), [t('About')]: about(body), [t('ID')]: html`<code>${body.id}</code>` })}
       </section>
       <section class="card" aria-labelledby="deliveries">

@@ -1,9 +1,10 @@
 import { html } from 'htm/preact';
 import type { KeyturnError } from '../../../errors.ts';
-import { t, translate } from '../languages/translate.ts';
+import { t } from '../languages/translate.ts';
 import { attempt, type Page, type Reply, type ShownNoticeSettings, type Visit } from '../page.ts';
 import { pageHeading } from '../parts/elements.ts';
 import { postForm, selectField } from '../parts/forms.ts';
+import { inLanguageOfNotices, nameOfKind } from '../parts/notice-words.ts';
 import { problemNotice } from '../parts/notices.ts';
 
 /** Pages on which kinds of notices are switched for the deployment, an organization or a contact. */
@@ -60,12 +61,12 @@ async function show(
           '/console/notices/settings',
           html`<input type="hidden" name="organization_id" value=${scope.organization_id ?? ''} />
             <input type="hidden" name="contact_id" value=${scope.contact_id ?? ''} />
-            ${body.data.map(({ kind, description, mandatory, enabled, setting }) =>
+            ${body.data.map(({ kind, mandatory, enabled, setting }) =>
               mandatory
-                ? html`<p>${translate(description)}<span class="under">${t('Always sent, because an attacker who takes over an account could otherwise hide it.')}</span></p>`
+                ? html`<p>${inLanguageOfNotices(nameOfKind(kind))}<span class="under">${t('Always sent, because an attacker who takes over an account could otherwise hide it.')}</span></p>`
                 : selectField({
                     name: kind,
-                    label: translate(description),
+                    label: inLanguageOfNotices(nameOfKind(kind)),
                     value: setting === null ? 'default' : setting ? 'on' : 'off',
                     options: [
                       ['default', setting === null && !enabled ? t('default: not sent') : t('default')],

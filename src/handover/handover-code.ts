@@ -27,7 +27,7 @@ export function verifierOfCode(link: string, code: string): Buffer {
 }
 
 /** Time for which a code that was sent by e-mail is valid. */
-export const codeLifetimeMs = 10 * 60_000;
+const codeLifetimeMs = 10 * 60_000;
 
 /** Returns whether there is a code that can be entered. One that an operator passes on is valid as long as the link. */
 export function hasValidCode({ code, codeFrom, codeSentAt }: Handover, now: number): boolean {

@@ -162,7 +162,7 @@ export const german: { texts: NoticeTexts; thing: typeof thing } = {
     approval_bypassed: ({ data: { by, act } }, of) => ({
       title: `${of}: Etwas wurde ohne Zustimmung getan`,
       message: `${by} konnte ohne die Zustimmung einer zweiten Person ${acts[act ?? '']}.`,
-      step: 'Finden Sie im Audit-Log heraus, warum.',
+      step: 'Finden Sie im Audit-Protokoll heraus, warum.',
     }),
     root_key_old: ({ data, subject }) => ({
       title: `Der Root-Key ist ${days(data.age_days ?? 0).replace('Tagen', 'Tage')} alt`,

@@ -1,7 +1,7 @@
 import { createWorld, day, hour, minute, type World } from '../regeneration/world.ts';
 import { type MailServer, mailEnvironment, startMailServer } from './mail-server.ts';
 
-/** Parts of a rotation as the owner of an integration hears of them. `story.test.ts` has a whole one. */
+/** Parts of a rotation as the owner of an integration hears of them. `rotation-story.test.ts` has a whole one. */
 describe('mails about a rotation', () => {
   let mail: MailServer;
   let world: World;

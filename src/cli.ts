@@ -74,6 +74,10 @@ const groups: Readonly<Record<string, { description: string; load(): Promise<(gr
     description: 'links that sign people in for the first time, once',
     load: async () => (await import('./cli/invitation-commands.ts')).addInvitationCommands,
   },
+  passkeys: {
+    description: 'passkeys with which people sign in',
+    load: async () => (await import('./cli/passkey-commands.ts')).addPasskeyCommands,
+  },
   sessions: {
     description: 'the sessions of people in the console',
     load: async () => (await import('./cli/session-commands.ts')).addSessionCommands,

@@ -26,6 +26,7 @@ import { noticeSettingsEndpoints } from './routes/notice-settings-routes.ts';
 import { offerEndpoints } from './routes/offer-routes.ts';
 import { boundedTokenEndpoints } from './routes/operator-token-routes.ts';
 import { organizationEndpoints } from './routes/organization-routes.ts';
+import { passkeyEndpoints } from './routes/passkey-routes.ts';
 import { portalSessionEndpoints } from './routes/portal-session-routes.ts';
 import { searchEndpoints } from './routes/search-routes.ts';
 import { sessionEndpoints } from './routes/session-routes.ts';
@@ -80,6 +81,7 @@ function thingEndpoints(given: Core): Endpoint[] {
     ...auditEndpoints(core),
     ...meEndpoints(core),
     ...sessionEndpoints(core),
+    ...passkeyEndpoints(core),
   ];
   return endpoints.map((endpoint) => withinReach(core, withApproval(given, endpoint)));
 }

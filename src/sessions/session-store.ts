@@ -3,7 +3,7 @@ import type { Permission } from '../contacts/contact.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
 
-export const signInMethods = ['operator_token', 'link', 'single_sign_on', 'invitation'] as const;
+export const signInMethods = ['operator_token', 'link', 'single_sign_on', 'invitation', 'passkey'] as const;
 
 /** How a contact signed in. */
 export type SignInMethod = (typeof signInMethods)[number];

@@ -27,6 +27,7 @@ const tables = [
   'notice_receivers',
   'sign_in_attempts',
   'bounded_tokens',
+  'passkey_challenges',
 ] as const;
 
 /**

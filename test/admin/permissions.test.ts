@@ -105,6 +105,8 @@ const table: Record<string, Permission> = {
   'post /explain/token-request': 'integrations:view',
   'post /clients/import': 'api_key:manage',
   'get /attention': 'integrations:view',
+  'get /contacts/{id}/passkeys': 'contacts:manage',
+  'delete /contacts/{id}/passkeys/{passkey_id}': 'contacts:manage',
   'post /invitations': 'contacts:manage',
   'get /invitations': 'contacts:manage',
   'post /invitations/{id}/resend': 'contacts:manage',
@@ -128,6 +130,8 @@ const table: Record<string, Permission> = {
 
 /** Routes that every operator may call. */
 const forEveryone = [
+  'get /me/passkeys',
+  'delete /me/passkeys/{passkey_id}',
   'get /approvals',
   'get /approvals/{id}',
   'patch /approvals/{id}',

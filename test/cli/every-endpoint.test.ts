@@ -18,6 +18,7 @@ const reachedOtherwise = [
   'GET /contacts/{id}/access-keys',
   'GET /contacts/{id}/access-keys/disable',
   'DELETE /me/sessions/{session_id}',
+  'DELETE /me/passkeys/{passkey_id}',
   'POST /approvals/{id}/approve',
 ];
 
@@ -116,6 +117,15 @@ async function walkContact(): Promise<void> {
     `INSERT INTO console_sessions (id, name, contact, permissions, created_at, proved_at, expires_at)
      VALUES ('\\x00', '${session}', '${keeper}', '{}', now(), now(), now() + interval '1 hour')`,
   );
+  const passkey = crypto.randomUUID();
+  await askPostgres(
+    environment['DATABASE_URL'] ?? '',
+    `INSERT INTO passkeys (id, name_id, contact, name, rp_id, public_key, counter, transports, created_at)
+     VALUES ('${passkey}', '${passkey}', '${keeper}', 'Laptop', 'localhost', '', 0, '{}', now())`,
+  );
+  await run('passkeys list');
+  await run(`passkeys list --contact ${keeper}`);
+  await run(`passkeys remove ${passkey} --contact ${keeper}`);
   await run(`sessions list --contact ${keeper}`);
   await run(`sessions end ${session} --contact ${keeper}`);
   await run(`sessions end --contact ${keeper} --all`);

@@ -24,6 +24,7 @@ export const paths: Record<string, string | FormPage> = {
   invitations: '/console/invitations',
   'invitation-new': '/console/invitations/new',
   welcome: '/console/welcome',
+  passkeys: '/console/passkeys',
   'approval-settings': '/console/approvals/settings',
   integrations: '/console/integrations',
   'integrations-found': '/console/integrations?q=Order',

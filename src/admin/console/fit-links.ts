@@ -31,7 +31,7 @@ function targetOf(props: Props): [attribute: string, path: string] | undefined {
 }
 
 /** Assets, the forms that begin and end a session or open a hand-over, and the choice of a language are on every site. */
-const everywhere = /^\/console\/(assets\/|sign-|prove(\/with)?$|language$|handover\/)/;
+const everywhere = /^\/console\/(assets\/|sign-|prove(\/with|\/passkey)?$|language$|handover\/)/;
 
 function isOnSite(site: Site, method: string, path: string): boolean {
   const [plain = ''] = path.split(/[?#]/, 1);

@@ -33,6 +33,7 @@ import type { noticeSchema } from '../routes/notice-routes.ts';
 import type { noticeSettingsSchema } from '../routes/notice-settings-routes.ts';
 import type { offerSchema } from '../routes/offer-routes.ts';
 import type { tokenSchema } from '../routes/operator-token-routes.ts';
+import type { passkeySchema } from '../routes/passkey-routes.ts';
 import type { foundSchema } from '../routes/search-routes.ts';
 import type { sessionSchema } from '../routes/session-routes.ts';
 import type { keysSchema } from '../routes/signing-key-routes.ts';
@@ -75,6 +76,8 @@ export type Reply =
       sought?: string;
     }
   | { seeOther: `/console/${string}`; done?: Done; undo?: string | undefined }
+  /** The answer to a request of the browser script. */
+  | { json: object }
   /** A file that the browser stores. */
   | { download: string; type: string; content: string };
 
@@ -108,6 +111,8 @@ export type Visit = {
   session: string;
   /** Canonical path of the page itself. */
   path: string;
+  /** The URL that the request was sent to, without a path. */
+  url: string;
   params: Readonly<Record<string, string>>;
   query: Readonly<Record<string, string>>;
   /** The submitted fields of a POST request; empty otherwise. */
@@ -186,6 +191,7 @@ export type ShownApproval = z.input<typeof approvalSchema>;
 export type ShownApprovalDetail = Detail;
 export type ShownApprovalSettings = z.input<typeof approvalSettingsSchema>;
 export type ShownInvitation = z.input<typeof invitationSchema>;
+export type ShownPasskey = z.input<typeof passkeySchema>;
 export type ShownAttention = z.input<typeof attentionSchema>;
 export type ShownFound = z.input<typeof foundSchema>;
 export type ShownEvent = z.input<typeof eventSchema>;

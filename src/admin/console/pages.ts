@@ -31,6 +31,7 @@ import { tokenNetworksPages } from './pages/operator-tokens/token-networks-page.
 import { organizationActPages } from './pages/organizations/organization-act-pages.ts';
 import { organizationFormPages } from './pages/organizations/organization-form-pages.ts';
 import { organizationPage, organizationsPage } from './pages/organizations/organization-pages.ts';
+import { passkeyPages } from './pages/passkey-pages.ts';
 import { searchPage } from './pages/search-page.ts';
 import { sessionPages } from './pages/session-pages.ts';
 import { signingKeysPages } from './pages/signing-keys-pages.ts';
@@ -71,6 +72,7 @@ const sharedPages: readonly Page[] = [
   ...sessionPages,
   ...invitationPages,
   ...welcomePages,
+  ...passkeyPages,
   ...auditPages,
   ...approvalSettingsPages,
   ...approvalPages,

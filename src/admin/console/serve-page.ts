@@ -36,12 +36,13 @@ export function servePage(core: Core, api: ConsoleCalls, signing: Proving, page:
     const now = core.clock();
     const form = page.method === 'post' ? await readForm(ctx.req) : new URLSearchParams();
     let isFresh = now - session.provedAt.getTime() < freshMs;
-    if (!isFresh && form.has('operator_token')) {
+    if (!isFresh && (form.has('operator_token') || form.has('passkey')) && !isRegistration(ctx)) {
       // The form was answered with a request for a proof of identity. It now arrives again, together with the proof.
       if (!(await signing.proveWithForm(ctx, form))) return;
       isFresh = true;
     }
     form.delete('operator_token');
+    if (!isRegistration(ctx)) form.delete('passkey');
     const caller: Caller = { operator, session: session.id, isFresh };
     const visit: Visit = {
       core,
@@ -49,6 +50,7 @@ export function servePage(core: Core, api: ConsoleCalls, signing: Proving, page:
       operator,
       session: session.id,
       path: ctx.path,
+      url: `${ctx.protocol}://${ctx.host}`,
       params: { ...ctx['params'] },
       query: Object.fromEntries(ctx.URL.searchParams),
       form,
@@ -69,6 +71,10 @@ export function servePage(core: Core, api: ConsoleCalls, signing: Proving, page:
       if (reply.done) leaveMessage(ctx, reply.seeOther, reply.done, reply.undo);
       return seeOther(ctx, reply.seeOther);
     }
+    if ('json' in reply) {
+      ctx.body = reply.json;
+      return;
+    }
     if ('download' in reply) {
       ctx.attachment(reply.download);
       ctx.type = reply.type;
@@ -86,6 +92,11 @@ export function servePage(core: Core, api: ConsoleCalls, signing: Proving, page:
       message: takeMessage(ctx),
     });
   };
+}
+
+/** Returns whether a form contains a new passkey, which is not a proof of identity. */
+function isRegistration({ path }: Context): boolean {
+  return path === '/console/passkeys';
 }
 
 /**

@@ -5,6 +5,7 @@ import type { ComponentChildren, VNode } from 'preact';
 import type { Core } from '../../core.ts';
 import { findPortalSettings } from '../../organizations/organization-store.ts';
 import type { PortalSettings } from '../../organizations/portal-settings.ts';
+import { passkeySite } from '../../passkeys/verify-passkey.ts';
 import { msg, rich, t } from '../console/languages/translate.ts';
 import { allowFrames } from '../console/page-headers.ts';
 import { hiddenFields } from '../console/parts/forms.ts';
@@ -12,7 +13,8 @@ import { notice } from '../console/parts/notices.ts';
 import { readForm, seeOther } from '../console/post-redirect-get.ts';
 import { renderDocument, returnPathOf } from '../console/render-document.ts';
 import type { SiteParts } from '../console/serve-site.ts';
-import { findLink, signIn } from '../console/sign-in/prove.ts';
+import { passkeyButton, passkeyRoutes } from '../console/sign-in/passkey-forms.ts';
+import { findLink, proveAgain, signIn } from '../console/sign-in/prove.ts';
 import { type Session, setSessionCookie, visitorOf } from '../console/sign-in/session.ts';
 import { confirmForm, organizationForm, ownPath, providerForm, refused } from '../console/sign-in/sign-in-forms.ts';
 import { singleSignOn } from '../console/sign-in/single-sign-on.ts';
@@ -30,8 +32,10 @@ const proofPath = '/console/prove';
  */
 export function portalSignIn(core: Core, addressOf: (request: Context['req']) => string): SiteParts['signIn'] {
   const limited = createAttemptLimit(perMinute);
+  const urlOf = (ctx: Context) => core.config.portalUrl ?? `${ctx.protocol}://${ctx.host}`;
+  const passkeys = passkeyRoutes(core, urlOf);
   const sso = singleSignOn(core, {
-    urlOf: (ctx) => core.config.portalUrl ?? `${ctx.protocol}://${ctx.host}`,
+    urlOf,
     visitorOf: (ctx) => visitorOf(ctx, addressOf),
     limited,
     showSignIn: async (ctx, { next, kept = null, providers = [] }, refusal) => {
@@ -47,7 +51,8 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
     const link = code === '' ? undefined : await findLink(core.unlimitedDatabase, 'portal', code, core.clock());
     if (!link) {
       const problem = code === '' ? undefined : t(unusable);
-      return showRefusal(ctx, problem, organizationForm(ctx.URL.searchParams.get('next')));
+      const next = ctx.URL.searchParams.get('next');
+      return showRefusal(ctx, problem, html`${passkeyForm(next)} ${organizationForm(next)}`);
     }
     dress(ctx, await findPortalSettings(core.unlimitedDatabase, link.organizationId));
     const next = ctx.URL.searchParams.get('next');
@@ -60,10 +65,11 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
 
   async function openLink(ctx: Context): Promise<void> {
     const form = await readForm(ctx.req);
-    const code = form.get('code') ?? '';
+    const passkey = form.get('passkey');
+    const proof = passkey ? { passkey, at: passkeySite(urlOf(ctx)) } : { code: form.get('code') ?? '' };
     const visitor = visitorOf(ctx, addressOf);
     try {
-      setSessionCookie(ctx, await limited(visitor.address, () => signIn(core, { code }, visitor)));
+      setSessionCookie(ctx, await limited(visitor.address, () => signIn(core, proof, visitor)));
     } catch (error) {
       const { status, problem } = refused(ctx, error);
       ctx.status = status;
@@ -85,7 +91,11 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
       const title = t('Confirm it’s you');
       return show(ctx, title, html`<div class="narrow sign-in"><h1>${title}</h1>${confirm}</div>`, operator);
     }
+    const withPasskey = html`<form class="stack" method="post" action=${isForm ? ctx.path : proofPath}>
+      ${hiddenFields(fields)} ${passkeyButton('/console/prove/passkey')}
+    </form>`;
     const body = proofSteps({
+      withPasskey,
       title: t('Confirm it’s you'),
       lead: t(
         'You signed in more than 15 minutes ago. To see a secret or to grant access, sign in once more. Nothing has been changed yet.',
@@ -98,16 +108,39 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
     show(ctx, t('Confirm it’s you'), body, operator);
   }
 
+  /** Renews the proof of identity with the passkey in a form. Asks again, and returns false, if there is none. */
+  async function proveWithForm(ctx: Context, form: URLSearchParams): Promise<boolean> {
+    const passkey = form.get('passkey');
+    form.delete('operator_token');
+    form.delete('passkey');
+    const { operator } = ctx.state['session'] as Session;
+    const visitor = visitorOf(ctx, addressOf);
+    try {
+      const proof = { passkey: passkey ?? '', at: passkeySite(urlOf(ctx)) };
+      if (passkey)
+        setSessionCookie(ctx, await limited(visitor.address, () => proveAgain(core, operator.id, proof, visitor)));
+    } catch (error) {
+      ctx.status = refused(ctx, error).status;
+      await askProof(ctx, form);
+      return false;
+    }
+    if (!passkey) await askProof(ctx, form);
+    return passkey !== null;
+  }
+
   return {
     addRoutes(router: Router): void {
       router.get('/sign-in', showLink);
       router.post('/sign-in', openLink);
       sso.addRoutes(router);
+      passkeys.addRoutes(router);
     },
     addClosedRoutes(router: Router): void {
       sso.addClosedRoutes(router);
+      passkeys.addClosedRoutes(router);
       router.post('/prove', async (ctx) => {
         const form = await readForm(ctx.req);
+        if (form.has('passkey') && !(await proveWithForm(ctx, form))) return;
         seeOther(ctx, ownPath(form.get('next')));
       });
     },
@@ -126,11 +159,7 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
       show(ctx, t('Your session has ended'), body);
     },
     askProof,
-    async proveWithForm(ctx: Context, form: URLSearchParams): Promise<boolean> {
-      form.delete('operator_token');
-      await askProof(ctx, form);
-      return false;
-    },
+    proveWithForm,
     async continueWith(): Promise<void> {
       throw new Error('the portal issues no operator tokens');
     },
@@ -183,6 +212,13 @@ function showRefusal(ctx: Context, problem: string | undefined, waysIn?: VNode):
   show(ctx, t('You are not signed in'), body);
 }
 
+/** Renders the way in with a passkey. */
+function passkeyForm(next: string | null): VNode {
+  return html`<form class="stack" method="post" action="/console/sign-in">
+    ${next && html`<input type="hidden" name="next" value=${next} />`} ${passkeyButton('/console/sign-in/passkey')}
+  </form>`;
+}
+
 /** Renders the button that opens a link. @param link.isPressed whether the script presses it. */
 function linkForm(
   { code, next, name, isPressed }: { code: string; next: string | null; name: string; isPressed: boolean },
@@ -201,6 +237,7 @@ function linkForm(
 
 /** Renders the steps that renew the proof of identity, and the button that sends the kept form again. */
 function proofSteps(page: {
+  withPasskey?: VNode;
   title: string;
   lead: string;
   provider: string;
@@ -208,10 +245,11 @@ function proofSteps(page: {
   action: string;
   fields: URLSearchParams;
 }): VNode {
-  const { title, lead, provider, returnUrl, action, fields } = page;
+  const { withPasskey, title, lead, provider, returnUrl, action, fields } = page;
   return html`<div class="narrow sign-in">
     <h1>${title}</h1>
     <p>${lead}</p>
+    ${withPasskey}
     <form class="card stack" method="post" action=${action}>
       ${hiddenFields(fields)}
       <ol class="numbered">

@@ -279,3 +279,22 @@ addEventListener('pageshow', () => {
     form.querySelector('[aria-busy]')?.removeAttribute('aria-busy');
   }
 });
+
+// Passkeys (WebAuthn). Their buttons are hidden until the script runs. The browser's answer is sent with the form.
+for (const button of document.querySelectorAll('[data-passkey]')) {
+  const { passkey: act, failed } = button.dataset;
+  const parse = { create: 'parseCreationOptionsFromJSON', get: 'parseRequestOptionsFromJSON' }[act];
+  button.hidden = !globalThis.PublicKeyCredential?.[parse];
+  button.addEventListener('click', async () => {
+    try {
+      const answer = await fetch(button.formAction, { method: 'POST' });
+      const publicKey = PublicKeyCredential[parse](await answer.json());
+      const given = await navigator.credentials[act]({ publicKey });
+      Object.assign(button.form.elements.passkey, { disabled: false, value: JSON.stringify(given) });
+      // Without the checks of the form: the operator token is not needed then.
+      button.form.submit();
+    } catch {
+      button.form.querySelector('[data-passkey-problem]').textContent = failed;
+    }
+  });
+}

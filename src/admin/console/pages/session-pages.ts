@@ -22,6 +22,7 @@ export const sessionPages: readonly Page[] = [
         body: html`${pageHeading({
           title: t('Your sessions'),
           lead: t('Where you are signed in. A session ends by itself if it is not used.'),
+          actions: html`<a class="button" href="/console/passkeys">${t('Your passkeys')}</a>`,
         })}
           <section class="card stack" aria-label=${t('Sessions')}>
             ${sessionTable(visit, own, body.data)}

@@ -68,6 +68,8 @@ const messages = {
   'bounded-token-ended': { text: msg('Ended the operator token.') },
   approved: { text: msg('Approved. The requester can carry it out once within 24 hours.') },
   'invitation-withdrawn': { text: msg('Withdrew the invitation. Its link no longer works.') },
+  'passkey-registered': { text: msg('Registered the passkey. You can sign in with it from now on.') },
+  'passkey-removed': { text: msg('Removed the passkey.') },
   'use-acknowledged': { text: msg('Acknowledged. The next use is shown again.') },
   'session-ended': { text: msg('Ended. Its next request has to sign in again.') },
   'key-revoked': { text: msg('Revoked the signing key. Every JWT that it signed is rejected.') },

@@ -88,6 +88,8 @@ export const sentences: Readonly<Record<string, Message>> = {
   'contact.delete': msg('{actor} deleted the contact {target}'),
   'contact.invite': msg('{actor} invited {target}'),
   'contact.withdraw_invitation': msg('{actor} withdrew the invitation of {target}'),
+  'contact.register_passkey': msg('{actor} registered a passkey of {target}'),
+  'contact.remove_passkey': msg('{actor} removed a passkey of {target}'),
   'contact.link_identity': msg('{actor} matched a person with the contact {target}'),
   'contact.update': msg('{actor} changed the contact {target}'),
   'deployment.after_restore': msg('{actor} revoked all tokens after a restore of the database'),

@@ -10,6 +10,7 @@ const methodNames: Readonly<Record<ShownSession['method'], Message>> = {
   link: msg('sign-in link'),
   single_sign_on: msg('single sign-on'),
   invitation: msg('invitation'),
+  passkey: msg('passkey'),
 };
 
 /**

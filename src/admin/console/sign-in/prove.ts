@@ -7,6 +7,7 @@ import { isWellFormedSecret } from '../../../credentials/credential-format.ts';
 import { verifiersOf } from '../../../credentials/verifier.ts';
 import { KeyturnError } from '../../../errors.ts';
 import { acceptInvitation, findInvited } from '../../../invitations/invitation-store.ts';
+import { checkProof, type PasskeySite } from '../../../passkeys/verify-passkey.ts';
 import type { Grant } from '../../../sessions/session-store.ts';
 import type { Queryable, Row, Transaction } from '../../../storage/database.ts';
 import type { Site } from '../site.ts';
@@ -21,8 +22,8 @@ import {
   type Visitor,
 } from './session.ts';
 
-/** Proof of identity: an operator token, or the code of a sign-in link. */
-export type Proof = { token: string } | { code: string };
+/** Proof of identity: an operator token, the code of a sign-in link, or the use of a passkey of a site. */
+export type Proof = { token: string } | { code: string } | { passkey: string; at: PasskeySite };
 
 /**
  * Signs in with a new session, and ends the browser's previous one. A link to the portal that continues the same session
@@ -50,13 +51,13 @@ export async function signIn(core: Core, proof: Proof, visitor: Visitor): Promis
  * Renews the proof of identity of a signed-in contact. It also moves a session to a newly issued operator token of its
  * contact: the caller has looked up the session before the previous token was revoked.
  * @returns the new cookie.
- * @throws {KeyturnError} 401 if the token is not the operator token of the contact.
+ * @throws {KeyturnError} 401 if it is not the operator token or a passkey of the contact.
  */
-export async function proveAgain(core: Core, contact: string, token: string, visitor: Visitor): Promise<string> {
+export async function proveAgain(core: Core, contact: string, proof: Proof, visitor: Visitor): Promise<string> {
   const now = core.clock();
   return await core.change(async (transaction) => {
-    const proved = await prove(transaction, core, { token }, visitor.site);
-    if (proved?.contact !== contact) throw refusal({ token }, visitor.site);
+    const proved = await prove(transaction, core, proof, visitor.site, contact);
+    if (proved?.contact !== contact) throw refusal(proof, visitor.site);
     await auditSignIn(transaction, `${visitor.site}.prove`, proved, visitor.address, now);
     return await renewSession(transaction, proved, visitor, now);
   });
@@ -67,7 +68,9 @@ async function prove(
   core: Core,
   proof: Proof,
   site: Site['name'],
+  contact: string | null = null,
 ): Promise<Proved | undefined> {
+  if ('passkey' in proof) return await usePasskey(transaction, core, proof, site, contact);
   if ('code' in proof) return await useLink(transaction, site, proof.code, core.clock());
   if (!isWellFormedSecret(proof.token, 'kto_')) return undefined;
   const rows = await transaction.query<Row & { contact: string; verifier: Uint8Array }>(
@@ -83,11 +86,13 @@ async function prove(
 
 function refusal(proof: Proof, site: Site['name']): KeyturnError {
   const message =
-    site === 'portal'
-      ? 'This link was already used, or it has expired. Open the page again where you found the link.'
-      : 'code' in proof
-        ? 'This link was already used, or it is older than ten minutes. Create a new link, or sign in with your operator token.'
-        : 'This operator token is not valid. It may have been replaced or revoked.';
+    'passkey' in proof
+      ? 'This passkey could not be verified. It may have been removed. Use another way to sign in.'
+      : site === 'portal'
+        ? 'This link was already used, or it has expired. Open the page again where you found the link.'
+        : 'code' in proof
+          ? 'This link was already used, or it is older than ten minutes. Create a new link, or sign in with your operator token.'
+          : 'This operator token is not valid. It may have been replaced or revoked.';
   return new KeyturnError('unauthenticated', 401, message);
 }
 
@@ -214,4 +219,22 @@ async function useInvitation(
   if (!accepted) return undefined;
   const grant = site === 'portal' ? { grant: { permissions: null, returnUrl: null } } : {};
   return { ...accepted, method: 'invitation', ...grant };
+}
+
+/** @param contact who renews their proof; null: anyone, who signs in. */
+async function usePasskey(
+  transaction: Transaction,
+  core: Core,
+  { passkey, at }: { passkey: string; at: PasskeySite },
+  site: Site['name'],
+  contact: string | null,
+): Promise<Proved | undefined> {
+  const found = await checkProof(transaction, core, at, passkey, contact);
+  if (found === undefined) return undefined;
+  const [row] = await transaction.query<{ verifier: Uint8Array }>(
+    'SELECT verifier FROM operator_tokens WHERE contact = $1',
+    [found],
+  );
+  const grant = site === 'portal' ? { grant: { permissions: null, returnUrl: null } } : {};
+  return { contact: found, operatorToken: row?.verifier ?? null, method: 'passkey', ...grant };
 }

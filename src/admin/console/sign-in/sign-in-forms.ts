@@ -9,6 +9,7 @@ import { hiddenFields, textField } from '../parts/forms.ts';
 import { notice } from '../parts/notices.ts';
 import { renderDocument, returnPathOf } from '../render-document.ts';
 import { siteOf } from '../site.ts';
+import { passkeyButton } from './passkey-forms.ts';
 import type { Session } from './session.ts';
 
 /** A rejection that is shown with the form. */
@@ -78,6 +79,7 @@ export function signInForm({
           : tokenField('token')
       }
       <button class=${providers.length > 0 ? undefined : 'primary'}>${t('Sign in')}</button>
+      ${!code && passkeyButton('/console/sign-in/passkey')}
     </form>
     ${!code && !isOfOrganization && organizationForm(next)}
     ${
@@ -187,6 +189,7 @@ export function proofForm({
     <form class="card stack" method="post" action=${action}>
       ${hiddenFields(fields)} ${tokenField('operator_token')}
       <button class=${provider ? undefined : 'primary'}>${t('Continue')}</button>
+      ${passkeyButton('/console/prove/passkey')}
     </form>
     <p class="hint">
       ${rich('If you signed in with a link and have no token, sign out and ask an administrator of the server for a new link: <code>keyturn console link</code>')}

@@ -1,10 +1,12 @@
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 import type { Core } from '../../../core.ts';
+import { passkeySite } from '../../../passkeys/verify-passkey.ts';
 import { createAttemptLimit } from '../../operator-auth.ts';
 import { t } from '../languages/translate.ts';
 import { readForm, seeOther } from '../post-redirect-get.ts';
-import { proveAgain, signIn } from './prove.ts';
+import { passkeyRoutes } from './passkey-forms.ts';
+import { type Proof, proveAgain, signIn } from './prove.ts';
 import { type Session, setSessionCookie, visitorOf } from './session.ts';
 import { continueForm, ownPath, proofForm, type Refusal, refused, show, signInForm } from './sign-in-forms.ts';
 import { singleSignOn } from './single-sign-on.ts';
@@ -26,15 +28,21 @@ export function signInPages(
   urlOf: (ctx: Context) => string,
 ) {
   const limited = createAttemptLimit(perMinute);
+  const passkeys = passkeyRoutes(core, urlOf);
+
+  /** Returns the proof of identity in a form: the use of a passkey, or an operator token. */
+  function proofIn(ctx: Context, passkey: string | null, token: string | null): Proof {
+    return passkey ? { passkey, at: passkeySite(urlOf(ctx)) } : { token: (token ?? '').trim() };
+  }
 
   /**
    * Renews the session's proof of identity.
    * @throws {KeyturnError} 401 if the token is not valid, 429 after too many failures.
    */
-  async function prove(ctx: Context, token: string): Promise<void> {
+  async function prove(ctx: Context, proof: Proof): Promise<void> {
     const { operator } = ctx.state['session'] as Session;
     const visitor = visitorOf(ctx, addressOf);
-    setSessionCookie(ctx, await limited(visitor.address, () => proveAgain(core, operator.id, token, visitor)));
+    setSessionCookie(ctx, await limited(visitor.address, () => proveAgain(core, operator.id, proof, visitor)));
   }
 
   /** Shows the form that asks for a proof of identity. A submitted form is sent again together with the proof. */
@@ -57,10 +65,11 @@ export function signInPages(
    * @returns whether the proof is valid.
    */
   async function proveWithForm(ctx: Context, form: URLSearchParams): Promise<boolean> {
-    const token = (form.get('operator_token') ?? '').trim();
+    const proof = proofIn(ctx, form.get('passkey'), form.get('operator_token'));
     form.delete('operator_token');
+    form.delete('passkey');
     try {
-      await prove(ctx, token);
+      await prove(ctx, proof);
       return true;
     } catch (error) {
       await askProof(ctx, form, refused(ctx, error));
@@ -77,7 +86,7 @@ export function signInPages(
   async function handleSignIn(ctx: Context): Promise<void> {
     const form = await readForm(ctx.req);
     const code = form.get('code');
-    const proof = code === null ? { token: (form.get('token') ?? '').trim() } : { code };
+    const proof = code === null ? proofIn(ctx, form.get('passkey'), form.get('token')) : { code };
     const [next, kept] = [form.get('next'), form.get('kept')];
     try {
       const visitor = visitorOf(ctx, addressOf);
@@ -101,7 +110,7 @@ export function signInPages(
   return {
     askProof,
     proveWithForm,
-    continueWith: prove,
+    continueWith: (ctx: Context, token: string) => prove(ctx, { token }),
 
     addRoutes(router: Router): void {
       router.get('/sign-in', async (ctx) => {
@@ -109,6 +118,7 @@ export function signInPages(
         await showSignIn(ctx, { next: searchParams.get('next'), code: searchParams.get('code') ?? undefined });
       });
       router.post('/sign-in', handleSignIn);
+      passkeys.addRoutes(router);
       sso.addRoutes(router);
     },
 
@@ -118,12 +128,14 @@ export function signInPages(
         if (await proveWithForm(ctx, form)) seeOther(ctx, ownPath(form.get('next')));
       });
       sso.addClosedRoutes(router);
+      passkeys.addClosedRoutes(router);
     },
 
     /** Answers a form that arrives after its session has ended: asks to sign in, and keeps what was entered. */
     async keepForm(ctx: Context): Promise<void> {
       const form = await readForm(ctx.req);
       form.delete('operator_token');
+      form.delete('passkey');
       const text = form.toString();
       const isProof = ctx.path.startsWith('/console/prove');
       const kept = isProof || text.length > maxKept ? null : text;

@@ -46,7 +46,7 @@ describeWith('Chromium')('passkeys in a browser with a virtual authenticator', (
   });
   afterEach(() => context.close());
 
-  const heading = () => page.locator('h1').innerText();
+  const heading = () => page.locator('h1').textContent();
 
   /** Signs in with the operator token, and registers a passkey. */
   async function register(name = 'Laptop'): Promise<void> {

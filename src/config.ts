@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { type AuditStreamTarget, readAuditStreams } from './configuration/audit-streams.ts';
 import { type Dialect, type Dialects, dialectProblems } from './configuration/dialects.ts';
 import { emptyVariables, readSecretFile, unknownVariables, withoutPlatformLinks } from './configuration/environment.ts';
 import { isHostName, isIssuer, localUrl } from './configuration/issuer.ts';
@@ -76,6 +77,8 @@ export type Config = SignInSettings &
     tlsFiles: TlsFiles;
     /** Deviations of other servers' clients that are accepted. */
     dialects: Dialects;
+    /** Receivers of the audit log. */
+    auditStreams: readonly AuditStreamTarget[];
     logLevel: LogLevel;
     /** Undefined if no mails are sent. */
     mail: MailSettings | undefined;
@@ -228,6 +231,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
     tlsFiles,
     dialects: new Set(dialects as Dialect[]),
     mail: readMailSettings(text, secret, problems),
+    auditStreams: readAuditStreams(secret, problems),
     logLevel: oneOf('KEYTURN_LOG_LEVEL', 'info', logLevels),
     ...signIn,
     ...readIdentitySettings({ text, list, check, onOrOff }),

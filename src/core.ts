@@ -3,6 +3,7 @@ import { startUsedScopes, type UsedScopes } from './access-keys/used-scopes.ts';
 import { startApprovalExpiry } from './approvals/expiry.ts';
 import { type CommitChange, createCommitChange } from './audit/audit-log.ts';
 import { type Refusals, startRefusals } from './audit/refusals.ts';
+import { findStreamLags } from './audit/stream-store.ts';
 import { type ClientCache, createClientCache } from './clients/client-cache.ts';
 import { type ClientKeys, createClientKeys, type FetchJwks, fetchJwks } from './clients/fetch-jwks.ts';
 import type { ManageDeps } from './clients/manage-clients.ts';
@@ -201,8 +202,7 @@ export async function openCore(
     const ensured = database.transaction((transaction) => ensureSigningKeys(transaction, secretDeps));
     await steps.run('the signing keys', ensured);
     opened.defer(startSweep(database, log, rollUpUsage, clockCheck.isRight));
-    const limitedDatabase = limitDatabase(database);
-    const changed = { database: limitedDatabase, keyRing, feed, log };
+    const changed = { database: limitDatabase(database), keyRing, feed, log };
     const change = createCommitChange(changed, (inner, events) => insertNoticesOf(inner, secretDeps, events));
     const webhooks = createWebhookChannel({ database, keyRing, clock, change, issuer, webhookNetworks, webhookCa });
     const notices = openNotices({ database, clock, log, keyRing, config, ttlSeconds }, webhooks);
@@ -235,6 +235,7 @@ export async function openCore(
       lostLogLines: () => logLoss(log).lines,
       changesState: feed.freshness,
       clockDifferenceMs: clockCheck.differenceMs,
+      auditStreamLags: () => findStreamLags(database, config.auditStreams),
       countOverlaps: () => countOverlaps(database, new Date(clock())),
       countAwaitingFirstUse: () => countAwaitingFirstUse(database),
     });
@@ -250,7 +251,7 @@ export async function openCore(
       issuer: config.issuer,
       signingAlgorithm,
       signingKeys,
-      database: limitedDatabase,
+      database: changed.database,
       unlimitedDatabase: database,
       feed,
       clients,

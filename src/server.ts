@@ -3,6 +3,7 @@ import { createAdminApp } from './admin/app.ts';
 import { adminEndpoints } from './admin/endpoints.ts';
 import { createPortalApp } from './admin/portal/portal-app.ts';
 import { logCheckpoints } from './audit/audit-checkpoint.ts';
+import { createAuditStreams } from './audit/stream-audit-log.ts';
 import type { Config } from './config.ts';
 import { configWarnings } from './configuration/environment.ts';
 import { type Core, openCore } from './core.ts';
@@ -64,7 +65,10 @@ export async function startServer(
     portal: watched(createPortalApp(core, endpoints, { isDraining, isOverloaded }).callback()),
   });
   const rotation = rotateSigningKeysByAge(core);
+  const { config, unlimitedDatabase: database } = core;
+  const streams = createAuditStreams({ ...core, database, auditStreams: config.auditStreams });
   core.notices.start();
+  streams.start();
   return {
     publicUrl,
     adminUrl,
@@ -73,7 +77,7 @@ export async function startServer(
       draining = true;
       clearInterval(rotation);
       publicApp.close();
-      await listeners.close(drainMs);
+      await Promise.all([listeners.close(drainMs), streams.close()]);
     },
   };
 }

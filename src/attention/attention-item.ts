@@ -9,6 +9,7 @@ export const attentionKinds = [
   'resource_server_disabled',
   'resource_server_silent',
   'webhook_disabled',
+  'audit_stream_late',
   'notice_parked',
   'certificate_expiring',
   'access_key_expiring',
@@ -51,7 +52,7 @@ export type AttentionItem = {
 };
 
 export type AttentionSubject = {
-  type: 'client' | 'access_key' | 'notice' | 'operator_token' | 'approval' | 'webhook';
+  type: 'client' | 'access_key' | 'notice' | 'audit_stream' | 'operator_token' | 'approval' | 'webhook';
   /** The Client ID, or the id of the access key, notice, operator token, request for approval or webhook. */
   id: string;
   name: string;
@@ -80,6 +81,8 @@ export const expiringMs = 14 * dayMs;
 export const unusedMs = 90 * dayMs;
 /** Time for which a rejected request with an ended credential needs attention. */
 export const refusedMs = 7 * dayMs;
+/** Age of an event from which a receiver of the audit log that has not accepted it needs attention. */
+export const streamLateMs = 15 * 60_000;
 /** Time for which a notice that could not be delivered needs attention. */
 export const parkedMs = 14 * dayMs;
 /** Time for which the use of a break-glass operator token needs attention. */

@@ -26,6 +26,7 @@ import {
   findUnusedClients,
   findUnusedKeys,
 } from './idle-credentials.ts';
+import { findLateStreams } from './late-streams.ts';
 import { findParkedNotices } from './parked-notices.ts';
 import { nameSubjects, ofClient } from './subjects.ts';
 import { findTroubledServers } from './troubled-servers.ts';
@@ -38,7 +39,7 @@ import { findTroubledServers } from './troubled-servers.ts';
  */
 export async function findAttention(
   database: Queryable,
-  deps: { clock: Clock; ttlSeconds: number },
+  deps: { clock: Clock; ttlSeconds: number; auditStreams?: readonly { name: string }[] },
   limit: number,
   viewer: ApprovalViewer,
 ): Promise<Attention> {
@@ -50,6 +51,7 @@ export async function findAttention(
     ...(await findGracePeriods(database, deps, limit)),
     ...(await findTroubledServers(database, now, limit)),
     await findDisabledWebhooks(database, limit),
+    await findLateStreams(database, deps.auditStreams ?? [], now),
     await findParkedNotices(database, now, limit),
     await findExpiringCertificates(database, now, limit),
     {

@@ -25,6 +25,8 @@ export function describeAttention(item: AttentionItem): string {
       return `${requester} requests the approval of a second person.`;
     case 'webhook_disabled':
       return `The webhook was disabled, because nothing could be delivered to it. ${item.lastFailure ?? ''}`.trim();
+    case 'audit_stream_late':
+      return 'This receiver of the audit log has not accepted the latest events.';
     case 'notice_parked':
       return `The notice could not be delivered to ${parked?.receiver}: ${parked?.reason}`;
     case 'certificate_expiring':
@@ -58,6 +60,8 @@ export function nextStepOf({ kind, subject }: AttentionItem): string {
       return 'Approve or refuse the request.';
     case 'webhook_disabled':
       return 'Repair the receiver, enable the webhook, and deliver the events of the meantime again.';
+    case 'audit_stream_late':
+      return 'Check the receiver. The log of the server says why it fails.';
     case 'notice_parked':
       return 'Correct the cause, then try again.';
     case 'certificate_expiring':

@@ -1,3 +1,5 @@
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { type Command, Option } from 'commander';
 import { addListCommand } from './acts.ts';
 import type { Json } from './call-admin.ts';
@@ -13,6 +15,8 @@ type ShownEvent = Json & {
   action: string;
   target: string;
 };
+
+type VerifyFlags = { checkpoint?: string; recent?: true; stream?: string };
 
 const needsRootKey = 'The audit log is verified with the root key, independently of a running server.';
 
@@ -53,6 +57,7 @@ export function addAuditCommands(audit: Command): void {
       '--recent',
       'verify only events after the last checkpoint that a complete verification stored in the database',
     )
+    .option('--stream <file>', 'verify what a target of KEYTURN_AUDIT_STREAMS has received, in place of the database')
     .option('--json', 'print one JSON object with events, from, checkpoint and finding')
     .addHelpText(
       'after',
@@ -61,12 +66,14 @@ Examples:
   keyturn audit verify
   keyturn audit verify --checkpoint 42:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
   keyturn audit verify --recent --json | jq .finding
+  keyturn audit verify --stream /var/log/keyturn-audit.jsonl
 
 Without a checkpoint from outside the database, two changes are not detected: a log that was truncated together with its
 recorded end, and a database that was replaced by an older copy. Store what \`keyturn audit checkpoint\` prints, or the
 log lines "audit checkpoint" of a server.`,
     )
-    .action(async ({ json, ...options }: OutputOptions & { checkpoint?: string; recent?: true }) => {
+    .action(async ({ json, stream, ...options }: OutputOptions & VerifyFlags) => {
+      if (stream !== undefined) return await verifyFile(json ? { json } : {}, stream);
       const { verifyAuditLog } = await import('../audit/verify-audit-log.ts');
       const progress = await startProgress('Verifying');
       const onProgress = progress.show;
@@ -103,4 +110,21 @@ Examples:
       }
       present(json ? { json } : {}, { checkpoint }, () => checkpoint);
     });
+}
+
+/** Verifies the file of a target of a stream. */
+async function verifyFile(options: OutputOptions, path: string): Promise<void> {
+  const { verifyStream } = await import('../audit/verify-stream.ts');
+  const verification = await withDatabase(needsRootKey, (core) =>
+    // The lines are lost that are read before they are asked for, so the file is opened last.
+    verifyStream(core.keyRing, createInterface({ input: createReadStream(path, 'utf8') })),
+  );
+  const { events, repeated, from, to, head, finding } = verification;
+  present(options, verification, () =>
+    [
+      `${events} events, from ${from} to ${to}${repeated > 0 ? `, ${repeated} of them repeated` : ''}`,
+      head === null ? 'no head of the log: events after the last one may be missing' : `complete up to event ${head}`,
+    ].join('\n'),
+  );
+  if (finding) throw new CommandEnd(1, `error: The stream is not whole: event ${finding.seq}, ${finding.problem}.`);
 }

@@ -11,6 +11,7 @@ export type Sources = {
   lostLogLines: () => number;
   changesState: () => string;
   clockDifferenceMs: () => number;
+  auditStreamLags: () => Promise<readonly { name: string; events: number; since: Date | null }[]>;
   countOverlaps: () => Promise<number>;
   countAwaitingFirstUse: () => Promise<number>;
 };
@@ -112,6 +113,23 @@ export function createSourceMetrics(registers: Registry[]): {
     'clients_awaiting_first_use',
     'Clients of which only the hash of a secret is known, in the whole deployment',
     (from) => from.countAwaitingFirstUse(),
+  );
+
+  const lags = createRemembered(countedForMs, async () =>
+    sources ? await withDeadline(sources.auditStreamLags(), 'database', 1_000) : [],
+  );
+  const lagging = (name: string, help: string, read: (lag: { events: number; since: Date | null }) => number) =>
+    new Gauge({
+      ...named(name, help),
+      labelNames: ['stream'],
+      aggregator: 'max',
+      async collect() {
+        for (const lag of await lags().catch(() => [])) this.set({ stream: lag.name }, read(lag));
+      },
+    });
+  lagging('audit_stream_lag_events', 'Audit events that a receiver has not accepted', ({ events }) => events);
+  lagging('audit_stream_lag_seconds', 'Age of the oldest audit event that a receiver has not accepted', ({ since }) =>
+    since === null ? 0 : Math.max(0, (Date.now() - since.getTime()) / 1_000),
   );
 
   return {

@@ -7,6 +7,8 @@ import { createTestStores, startTestServer, type TestServer } from '../harness.t
 type Client = { client_id: string; client_secret: string };
 type Sample = { name: string; labels: Record<string, string>; value: number };
 
+/** A receiver of the audit log, which cannot be reached. */
+const streams = JSON.stringify([{ name: 'siem', url: 'otlp+http://127.0.0.1:9' }]);
 let server: TestServer;
 let operator: string;
 
@@ -50,7 +52,7 @@ async function post(path: string, client: Client, form: Record<string, string>, 
 const grant = { grant_type: 'client_credentials' };
 
 beforeAll(async () => {
-  server = await startTestServer();
+  server = await startTestServer({ env: { KEYTURN_AUDIT_STREAMS: streams } });
   const create = ['contacts', 'create', '--name', 'Ann', '--email', 'ann@example.com', '--permission', 'all'];
   const { databaseUrl, rootKey } = server.stores;
   const environment = { DATABASE_URL: databaseUrl, KEYTURN_ROOT_KEY: rootKey };

@@ -26,7 +26,7 @@ const itemSchema = z
   .strictObject({
     kind: kind.meta({
       description:
-        '`break_glass_used`: an operator token for emergencies was used in the last 7 days, and the use was not acknowledged; `approval_pending`: a request waits for your approval; `refused_credential`: an ended credential was used in the last 7 days; `grace_period_ending`: sources have not moved; `grace_period_complete`: all sources have moved; `resource_server_silent`: it checked tokens before, but not for 7 days; `webhook_disabled`: nothing could be delivered to a webhook for days; `notice_parked`: a notice could not be delivered to somebody; `certificate_expiring` and `access_key_expiring`: within 14 days; `unused_…`: for 90 days.',
+        '`break_glass_used`: an operator token for emergencies was used in the last 7 days, and the use was not acknowledged; `approval_pending`: a request waits for your approval; `refused_credential`: an ended credential was used in the last 7 days; `grace_period_ending`: sources have not moved; `grace_period_complete`: all sources have moved; `resource_server_silent`: it checked tokens before, but not for 7 days; `webhook_disabled`: nothing could be delivered to a webhook for days; `audit_stream_late`: a receiver of the audit log has not accepted an event for 15 minutes; `notice_parked`: a notice could not be delivered to somebody; `certificate_expiring` and `access_key_expiring`: within 14 days; `unused_…`: for 90 days.',
     }),
     urgency: z.enum(urgencies).meta({
       description:
@@ -34,6 +34,9 @@ const itemSchema = z
     }),
     client_id: z.string().nullable().meta({ description: 'The Client ID. Null: it is not about a client.' }),
     access_key_id: z.uuid().nullable().meta({ description: 'The ID of the access key. Null: it is not about one.' }),
+    audit_stream: z.string().nullable().meta({
+      description: 'The name of the receiver of the audit log. Null: it is not about one.',
+    }),
     notice_id: z.uuid().nullable().meta({ description: 'The ID of the notice. Null: it is not about one.' }),
     operator_token_id: z
       .uuid()
@@ -103,7 +106,9 @@ export function attentionEndpoints(core: Core): Endpoint[] {
       query: attentionQuery,
       answers: { 200: attentionSchema },
       handle: async ({ operator, query: { limit } }) => {
-        const { items, counts } = await findAttention(core.database, core, limit, operator);
+        // The streams are those of the deployment.
+        const auditStreams = operator.organizationId === null ? core.config.auditStreams : [];
+        const { items, counts } = await findAttention(core.database, { ...core, auditStreams }, limit, operator);
         const steps = await findFirstSteps(core.database);
         const body: z.input<typeof attentionSchema> = {
           checked_at: new Date(core.clock()).toISOString(),
@@ -137,6 +142,7 @@ function presentItem(item: AttentionItem): z.input<typeof itemSchema> {
     access_key_id: subject.type === 'access_key' ? subject.id : null,
     notice_id: subject.type === 'notice' ? subject.id : null,
     approval_id: subject.type === 'approval' ? subject.id : null,
+    audit_stream: subject.type === 'audit_stream' ? subject.id : null,
     operator_token_id: subject.type === 'operator_token' ? subject.id : null,
     webhook_id: subject.type === 'webhook' ? subject.id : null,
     name: subject.name,

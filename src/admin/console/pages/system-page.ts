@@ -100,6 +100,7 @@ function settings({ core: { config, keyRing } }: Visit): Record<Exclude<Variable
     KEYTURN_TLS_CERT: pem(tlsFiles.cert, t('none (plain HTTP)')),
     KEYTURN_TLS_KEY: tlsFiles.key === undefined ? t('none') : t('set'),
     KEYTURN_TLS_CLIENT_CA: pem(tlsFiles.clientCa, t('none')),
+    KEYTURN_AUDIT_STREAMS: list(config.auditStreams.map(({ name }) => name)),
     KEYTURN_TRUST_NETWORKS: list(config.trusts.trustNetworks),
     KEYTURN_CLUSTER_URL: optional(config.trusts.clusterUrl, t('none')),
     KEYTURN_CLUSTER_FILES: code(config.trusts.clusterFiles),

@@ -28,6 +28,7 @@ function pathOf({ site }: Visit, item: Item): string {
   if (item.approval_id !== null) return `/console/approvals/${item.approval_id}`;
   if (tokenId !== null) return site.name === 'console' ? `/console/operator-tokens/${tokenId}` : '/console/contacts';
   if (item.webhook_id !== null) return `/console/webhooks/${item.webhook_id}`;
+  if (item.audit_stream !== null) return '/console/system';
   if (noticeId !== null) return `/console/notices/${noticeId}`;
   return clientId === null ? `/console/access-keys/${keyId}` : clientPath(clientId);
 }
@@ -39,8 +40,8 @@ function name(visit: Visit, item: Item): VNode {
       ? html`<span class="under">${t('request for approval')}</span>`
       : item.webhook_id !== null
         ? html`<span class="under">${t('webhook')}</span>`
-        : item.notice_id !== null
-          ? html`<span class="under">${t('notice')}</span>`
+        : item.notice_id !== null || item.audit_stream !== null
+          ? html`<span class="under">${item.audit_stream === null ? t('notice') : t('audit log')}</span>`
           : item.contact_id === null
             ? html`<code class="under">${item.client_id}</code>`
             : html`<span class="under">${rich('access key of <a>{contactName}</a>', { contactName: item.contact_name, a: linkTo(`/console/contacts/${item.contact_id}`) })}</span>`
@@ -74,6 +75,7 @@ const timeLabels: Record<Kind, Message> = {
   resource_server_silent: msg('Last request'),
   webhook_disabled: msg('Disabled'),
   notice_parked: msg('Given up'),
+  audit_stream_late: msg('Oldest event'),
   break_glass_used: msg('Last used'),
   approval_pending: msg('Expires'),
   certificate_expiring: msg('Expires'),
@@ -106,6 +108,7 @@ const acts: Record<Kind, { label: Message; below: (item: Item) => string; needs?
   webhook_disabled: { label: msg('Open the webhook'), below: () => '' },
   notice_parked: { label: msg('Open the notice'), below: () => '' },
   approval_pending: { label: msg('Open the request'), below: () => '' },
+  audit_stream_late: { label: msg('See the settings'), below: () => '' },
   break_glass_used: { label: msg('Acknowledge'), below: () => '/acknowledge', needs: 'contacts:manage', isPost: true },
   certificate_expiring: { label: msg('Replace certificate'), below: () => '/replace', needs: 'api_key:manage' },
   access_key_expiring: { label: msg('Change expiry'), below: () => '#field-expires_at', needs: 'integrations:edit' },
@@ -144,6 +147,9 @@ const plurals: Record<Kind, Message> = {
   webhook_disabled: msg('{count, plural, one {# more webhook was} other {# more webhooks were}} disabled'),
   notice_parked: msg('{count, plural, one {# more notice} other {# more notices}} could not be delivered'),
   approval_pending: msg('{count, plural, one {# more request waits} other {# more requests wait}} for your approval'),
+  audit_stream_late: msg(
+    '{count, plural, one {# more receiver of the audit log is} other {# more receivers of the audit log are}} behind',
+  ),
   break_glass_used: msg(
     '{count, plural, one {# more break-glass token was} other {# more break-glass tokens were}} used',
   ),

@@ -14,6 +14,7 @@ import {
   addMigrateCommand,
   addStartCommand,
 } from './cli/operation.ts';
+import { addPostureCommand } from './cli/posture-commands.ts';
 import { addQuickstartCommand } from './cli/quickstart.ts';
 import { setRemoteOptions } from './cli/remote-server.ts';
 import { addSearchCommand } from './cli/search-command.ts';
@@ -26,7 +27,8 @@ import { KeyturnError, StoreUnavailable } from './errors.ts';
 /**
  * Runs a command. Commands call the same functions as the admin API, directly on the stores.
  * @returns the exit code: 0 for success, 1 for an operation that was rejected or failed, 2 for an unusable command line
- * or configuration, or if `diff` has found something, 3 if `expirations` has found something or `apply` needs acceptance.
+ * or configuration, or if `diff` has found something, 3 if `expirations` or `posture` has found something or `apply` needs
+ * acceptance.
  */
 export async function runCli(args: readonly string[]): Promise<ExitCode> {
   // Help and usage are written by commander. A reader that stops early, such as `head`, is not a failure.
@@ -61,6 +63,10 @@ const groups: Readonly<Record<string, { description: string; load(): Promise<(gr
   'operator-tokens': {
     description: 'operator tokens with a name and an end, for programs and the command line',
     load: async () => (await import('./cli/operator-token-commands.ts')).addOperatorTokenCommands,
+  },
+  policies: {
+    description: 'rules about credentials, and what follows from violating them',
+    load: async () => (await import('./cli/posture-commands.ts')).addPolicyCommands,
   },
   'identity-providers': {
     description: 'where people sign in: OpenID Providers, and what their claims allow',
@@ -184,6 +190,7 @@ Exit codes: 0 success, 1 rejected or failed, 2 invalid command line or configura
   addQuickstartCommand(program);
   addStatusCommand(program);
   addExpirationsCommand(program);
+  addPostureCommand(program);
   addSearchCommand(program);
   addExplainCommand(program);
   addAgentCommand(program);

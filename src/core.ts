@@ -22,6 +22,7 @@ import { type Log, logLoss } from './observability/log.ts';
 import { createMetrics, type Metrics } from './observability/metrics.ts';
 import { createReadiness, type Readiness } from './observability/readiness.ts';
 import type { Tracing } from './observability/tracing.ts';
+import { startPolicyWork } from './posture/open-due-rotations.ts';
 import { type Clock, createClockCheck, createDatabaseClock, type DatabaseClock } from './process/clock.ts';
 import { createStartSteps, embeddedLimitMs, type StartSteps } from './process/start-steps.ts';
 import { finishUnused } from './regeneration/end-regeneration.ts';
@@ -219,15 +220,14 @@ export async function openCore(
     opened.defer(grantedScopes.close);
     const counter = createUsageCounter({ clock });
     const noteUse: NoteUse = async (transaction, batch, added) => {
-      await noteLastUse(transaction, batch, 'access_keys');
-      await noteLastUse(transaction, batch, 'clients');
+      for (const table of ['access_keys', 'clients'] as const) await noteLastUse(transaction, batch, table);
       await insertNewNetworks(transaction, added);
     };
     const usageWriter = startUsageWriter({ counter, database, clock, log, noteUse }, () =>
-      // A wrong clock must not end a secret permanently.
       clockCheck.isRight() ? finishUnused({ ...secretDeps, database, change }) : Promise.resolve(),
     );
     opened.defer(usageWriter.close);
+    opened.defer(startPolicyWork({ ...secretDeps, database, log, change }, clockCheck.isRight));
     metrics.sources({
       clientLookups: () => clients.counts,
       changesLagMs: feed.lagMs,

@@ -226,6 +226,7 @@ export function asSecretOwner(key: AccessKey): SecretOwner {
     target: key.id,
     targetType: 'access_key',
     clientId: null,
+    organizationId: null,
     registration: null,
     bindsTokens: false,
     dialects: [],

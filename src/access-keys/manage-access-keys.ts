@@ -18,11 +18,13 @@ import { requireContact } from '../contacts/manage-contacts.ts';
 import { holdForContact } from '../contacts/move-contact.ts';
 import type { Secret } from '../credentials/secret.ts';
 import { Conflict, InvalidInput, invalidField, NotFound, requireRevision } from '../errors.ts';
-import { addSecret } from '../secrets/manage-secrets.ts';
+import { revealByPolicy } from '../policies/require-policies.ts';
+import { addSecret, revealSecret } from '../secrets/manage-secrets.ts';
 import { recordChange, recordNarrowed } from '../storage/change.ts';
 import { type Transaction, unlessTaken } from '../storage/database.ts';
 import { type AccessKey, otherScopes, type Permissions, statusOf, toPermissions, toScope } from './access-key.ts';
 import { auditView, type GivenLimits, isLimited, limitsOf, requireConsistent, unlimited } from './access-key-limits.ts';
+import { requireKeyAllowed, requireKeyPolicies } from './access-key-policies.ts';
 import {
   asSecretOwner,
   deleteAccessKey,
@@ -79,7 +81,7 @@ export async function createAccessKey(
     notes: { description: input.description ?? null, labels: input.labels ?? {} },
     organizationId: null,
     enabled: true,
-    reveal: revealWithin(organization, input.reveal),
+    reveal: revealWithin(organization, await revealByPolicy(transaction, organization.id, input.reveal)),
     expiresAt: input.expiresAt === undefined ? defaultExpiry(organization, at) : input.expiresAt,
     usedAt: null,
     lastUsedAt: null,
@@ -92,6 +94,7 @@ export async function createAccessKey(
   };
   requireLifeWithin(organization, key);
   requireConsistent(key, { wasStandalone: false }, deps);
+  await requireKeyPolicies(transaction, organization.id, undefined, key, deps.clock());
   await unlessTaken(insertAccessKey(transaction, key), nameTaken);
   const { secret, plaintext } = await addSecret(transaction, deps, asSecretOwner(key), 1);
   await recordChange(transaction, { kind: 'access_key', target: key.id, at });
@@ -141,6 +144,7 @@ export async function saveKey(
   };
   if (patch.expiresAt !== undefined && key.enabled) requireLifeWithin(organization, changed);
   requireConsistent(changed, { wasStandalone: key.standalone }, deps);
+  await requireKeyPolicies(transaction, organization.id, key, changed, deps.clock());
   return await save(transaction, deps, actor, 'access_key.update', key, changed);
 }
 
@@ -169,12 +173,20 @@ export async function setAccessKeyEnabled(
   if (organization) {
     await requireRoom(transaction, organization, 'accessKeys', 1);
     requireLifeWithin(organization, key);
+    await requireKeyAllowed(transaction, organization.id, 'unused', key, deps.clock());
     requireScopesWithin(organization, { ...key, resource: null }, await holdResourceServers(transaction));
   }
   const action = enabled ? 'access_key.enable' : 'access_key.disable';
   const kind = enabled ? 'enabled_access_key' : 'disabled_access_key';
   await recordChange(transaction, { kind, target: key.id, at: new Date(deps.clock()) });
   return await save(transaction, deps, actor, action, key, { ...key, enabled });
+}
+
+/** Returns the value of a key. The audit event is committed before it is shown. */
+export async function revealAccessKey(transaction: Transaction, deps: ManageDeps, actor: Actor, id: string) {
+  const { key, organization } = await requireKeyAndOrganization(transaction, id);
+  await requireKeyAllowed(transaction, organization.id, 'no_reveal', key, deps.clock());
+  return await revealSecret(transaction, deps, actor, asSecretOwner(key));
 }
 
 /**

@@ -12,6 +12,7 @@ import {
 } from '../clients/client-details.ts';
 import { type Claims, claimLimits, claimsProblem } from '../clients/custom-claims.ts';
 import { dialectNames } from '../configuration/dialects.ts';
+import { policyNames } from '../policies/policy.ts';
 import { givenNetworks, shownNetworks } from './network-schemas.ts';
 import { scopeText, timestamp } from './text.ts';
 
@@ -168,6 +169,19 @@ export const stateFilter = z.enum(states).optional().meta({
   description:
     'Only those in this state: `in_grace_period`: a previous credential still works; `refused`: an ended credential was used in the last 7 days; `unused`: enabled, but neither used nor created in the last 90 days; `expiring`: an access key or all certificates of a client expire within 14 days. At most 1,000 are listed, those that need attention first.',
 });
+
+/** Member of a client or an access key that is shown alone. */
+export const shownWarnings = {
+  warnings: z
+    .array(
+      z.strictObject({
+        policy: z.enum(policyNames).meta({ description: 'The name of the policy.' }),
+        message: z.string().meta({ description: 'What the policy requires, as an English sentence.' }),
+      }),
+    )
+    .optional()
+    .meta({ description: 'The policies in the stage warn or enforce that it violates. Absent: none, and in lists.' }),
+};
 
 /** Member of a client or an access key. */
 export const shownEndedUse = {

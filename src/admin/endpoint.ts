@@ -34,6 +34,8 @@ export const tags = {
   'operator-tokens': 'Operator tokens with a name and an end, for programs and the command line.',
   'identity-providers': 'Where people sign in, and what their claims allow.',
   trusts: 'Issuers of workload identities whose tokens stand for integrations.',
+  policies: 'Rules about credentials, and what follows from violating them.',
+  posture: 'Clients and access keys, ranked by the risk of their credentials.',
   'access-keys': 'Access keys of contacts, and their rotations.',
   'signing-keys': 'Keys that sign JWT access tokens.',
   leaks: 'Finds and revokes credentials that were published by accident.',

@@ -27,7 +27,9 @@ import { offerEndpoints } from './routes/offer-routes.ts';
 import { boundedTokenEndpoints } from './routes/operator-token-routes.ts';
 import { organizationEndpoints } from './routes/organization-routes.ts';
 import { passkeyEndpoints } from './routes/passkey-routes.ts';
+import { policyEndpoints } from './routes/policy-routes.ts';
 import { portalSessionEndpoints } from './routes/portal-session-routes.ts';
+import { postureEndpoints } from './routes/posture-routes.ts';
 import { searchEndpoints } from './routes/search-routes.ts';
 import { sessionEndpoints } from './routes/session-routes.ts';
 import { signingKeyEndpoints } from './routes/signing-key-routes.ts';
@@ -63,6 +65,8 @@ function thingEndpoints(given: Core): Endpoint[] {
     ...trustEndpoints(core),
     ...usageEndpoints(core),
     ...networkEndpoints(core),
+    ...policyEndpoints(core),
+    ...postureEndpoints(core),
     ...authorizationTokenEndpoints(core),
     ...organizationEndpoints(core),
     ...identityProviderEndpoints(core),

@@ -3,6 +3,7 @@ import type { Context } from 'koa';
 import { z } from 'zod';
 import { createDocument, type oas31, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
 import { describePermission } from '../contacts/contact.ts';
+import { policyNames } from '../policies/policy.ts';
 import { type Endpoint, tags } from './endpoint.ts';
 import { addExamples } from './openapi-examples.ts';
 import { simplifySchemas } from './openapi-schemas.ts';
@@ -199,6 +200,7 @@ const conflictSchema = z
       .optional()
       .meta({ description: 'Access keys that prevent the change, at most ten.' }),
     issues,
+    policy: z.enum(policyNames).optional().meta({ description: 'The policy that prevents the change.' }),
     scope: z.string().optional().meta({ description: 'The scopes that prevent the change, separated by spaces.' }),
     total: z.int().optional().meta({ description: 'How many clients and access keys prevent the change.' }),
     used_at: timestamp('When the access key was first used').optional(),

@@ -1,3 +1,4 @@
+import type { Violation } from '../policies/policy.ts';
 import type { UsageSource } from '../usage/usage-source.ts';
 
 /** Kinds of things that need attention, in the order in which they are listed within one urgency. */
@@ -14,6 +15,7 @@ export const attentionKinds = [
   'certificate_expiring',
   'access_key_expiring',
   'grace_period_complete',
+  'policy_violated',
   'unused_client',
   'unused_access_key',
 ] as const;
@@ -43,6 +45,8 @@ export type AttentionItem = {
   movedCount: number | null;
   /** Number of rejected requests. */
   requests: number;
+  /** The policy that it violates; absent unless it is about one. */
+  policy?: Violation;
   /** To whom a notice could not be delivered, and why; absent unless it is about one. */
   parked?: { receiver: string; reason: string };
   /** Who requests approval; absent unless it is about a request. */

@@ -28,6 +28,7 @@ import {
 } from './idle-credentials.ts';
 import { findLateStreams } from './late-streams.ts';
 import { findParkedNotices } from './parked-notices.ts';
+import { findPolicyViolations } from './policy-violations.ts';
 import { nameSubjects, ofClient } from './subjects.ts';
 import { findTroubledServers } from './troubled-servers.ts';
 
@@ -54,6 +55,7 @@ export async function findAttention(
     await findLateStreams(database, deps.auditStreams ?? [], now),
     await findParkedNotices(database, now, limit),
     await findExpiringCertificates(database, now, limit),
+    await findPolicyViolations(database, now, limit),
     {
       kind: 'access_key_expiring',
       count: await countExpiringKeys(database, now),

@@ -1,9 +1,10 @@
+import { requirementOf } from '../policies/policy.ts';
 import { countOf } from '../text/count-text.ts';
 import type { AttentionItem } from './attention-item.ts';
 
 /** Returns what needs attention as a sentence, without its time. */
 export function describeAttention(item: AttentionItem): string {
-  const { kind, sourceCount, movedCount, requests, subject, parked, requester } = item;
+  const { kind, sourceCount, movedCount, requests, subject, parked, requester, policy } = item;
   const credential = subject.type === 'client' ? 'credential' : 'value';
   const sources = countOf(sourceCount, 'source');
   switch (kind) {
@@ -33,6 +34,8 @@ export function describeAttention(item: AttentionItem): string {
       return 'The registered certificate expires, and no other one is registered.';
     case 'access_key_expiring':
       return 'The access key expires.';
+    case 'policy_violated':
+      return policy ? requirementOf(policy) : 'A policy is violated.';
     case 'unused_client':
       return 'The integration was not used for 90 days.';
     case 'unused_access_key':
@@ -68,6 +71,8 @@ export function nextStepOf({ kind, subject }: AttentionItem): string {
       return 'Replace the certificate.';
     case 'access_key_expiring':
       return 'Set a later end, or replace the key.';
+    case 'policy_violated':
+      return 'Meet the policy, or change it.';
     case 'unused_client':
       return 'Disable the integration.';
     case 'unused_access_key':

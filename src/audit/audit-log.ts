@@ -35,6 +35,7 @@ export type AuditEvent = {
     | 'root_key'
     | 'token'
     | 'webhook'
+    | 'policy'
     | 'deployment'
     | 'configuration'
     | 'address';

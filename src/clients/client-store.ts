@@ -271,6 +271,7 @@ export function asSecretOwner(client: Client): SecretOwner {
     target: client.clientId,
     targetType: 'client',
     clientId: client.clientId,
+    organizationId: client.organizationId,
     registration: registrationOf(client),
     bindsTokens: client.dpopBoundTokens || client.certificateBoundTokens,
     dialects: client.dialects,

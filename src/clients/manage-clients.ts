@@ -3,6 +3,7 @@ import { type Actor, type AuditEvent, appendAuditEvent } from '../audit/audit-lo
 import { generateClientId } from '../credentials/credential-format.ts';
 import { currentOf, isKeyCredential, type Secret } from '../credentials/secret.ts';
 import { Conflict, NotFound, requireRevision } from '../errors.ts';
+import { revealByPolicy } from '../policies/require-policies.ts';
 import type { ReviewDeps } from '../regeneration/review.ts';
 import { addSecret, revealSecret, type SecretDeps } from '../secrets/manage-secrets.ts';
 import { findSecrets, saveRegistration } from '../secrets/secret-store.ts';
@@ -25,6 +26,7 @@ import {
   withoutTokens,
 } from './client.ts';
 import { recordLimits } from './client-limits.ts';
+import { requireClientPolicies, requireNotUnused, requireRevealable } from './client-policies.ts';
 import { auditView } from './client-row.ts';
 import { type KeyDeps, keyDepsOf, replaceKeys, requireConsistent, resourceTaken } from './client-rules.ts';
 import {
@@ -102,7 +104,7 @@ export async function registerClient(
     enabled: true,
     scope: parseScope(input.scope ?? ''),
     accessKey: input.accessKey ?? 'optional',
-    reveal: revealWithin(organization, input.reveal),
+    reveal: revealWithin(organization, await revealByPolicy(transaction, organizationId, input.reveal)),
     ...authentication,
     certificateBoundTokens: input.certificateBoundTokens ?? hasCertificate(authentication),
     dpopBoundTokens: input.dpopBoundTokens ?? false,
@@ -115,6 +117,7 @@ export async function registerClient(
     ...initialState(at),
   };
   await requireConsistent(transaction, client, input, held);
+  await requireClientPolicies(transaction, undefined, client, deps.clock());
   if (client.kind === 'resource_server') await requireNoneGained(transaction, { information: [], scopes: [] }, client);
   await unlessTaken(insertClient(transaction, client), resourceTaken);
   await announceClient(transaction, client, at);
@@ -159,6 +162,7 @@ export async function updateClient(
     ...replaceKeys(client, patch, keyDepsOf(deps, { dialects: patch.dialects ?? client.dialects })),
   };
   await requireConsistent(transaction, changed, patch, held);
+  await requireClientPolicies(transaction, client, changed, deps.clock());
   if (client.kind === 'resource_server') {
     const renames = await findRenames(transaction, client, changed);
     await requireUnused(transaction, client, changed, renames);
@@ -208,6 +212,7 @@ export async function enableClient(
 ): Promise<Client> {
   const client = await requireClient(transaction, clientId);
   if (client.enabled) return client;
+  await requireNotUnused(transaction, client, deps.clock());
   await recordChange(transaction, { kind: 'enabled_client', target: client.id, at: new Date(deps.clock()) });
   return await save(transaction, deps, actor, 'client.enable', client, { ...client, enabled: true });
 }
@@ -249,6 +254,7 @@ export async function revealClientSecret(
   clientId: string,
 ): Promise<{ client: Client; clientSecret: string }> {
   const client = await requireClient(transaction, clientId);
+  await requireRevealable(transaction, client, deps.clock());
   return { client, clientSecret: await revealSecret(transaction, deps, actor, asSecretOwner(client)) };
 }
 

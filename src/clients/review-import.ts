@@ -2,11 +2,14 @@ import { isDeepStrictEqual } from 'node:util';
 import { isWellFormedClientId } from '../credentials/credential-format.ts';
 import { isForeignClientId } from '../credentials/foreign-credential.ts';
 import { verifiersOf } from '../credentials/verifier.ts';
+import { type Policy, requirementOf, violationsOf } from '../policies/policy.ts';
+import { listPolicies } from '../policies/policy-store.ts';
 import { findTakenVerifiers } from '../secrets/secret-store.ts';
 import type { Queryable } from '../storage/database.ts';
 import { textProblem } from '../text/read-text.ts';
 import { type HeldOrganization, scopesBeyond } from './ceiling.ts';
 import type { Client, KnownClient } from './client.ts';
+import { policySubjectOf } from './client-policies.ts';
 import { findKnownClients, findTakenClientIds } from './client-store.ts';
 import { demandProblems, type ForeignClient, importedClient, type RefusedClient } from './foreign-client.ts';
 import { detailProblems } from './import-details.ts';
@@ -49,6 +52,7 @@ export async function reviewImport(
   const review: ImportReview = { accepted: [], refused: [], present: [], notes: [] };
   const places = { ids: new Map<string, string>(), secrets: new Map<string, string>() };
   const offered = scopesOfferedBy(servers);
+  const policies = await listPolicies(database, [organization.id]);
   for (let start = 0; start < rows.length; start += batchSize) {
     const part = rows.slice(start, start + batchSize);
     const usable = part.filter(({ clientId }) => isUsableId(clientId));
@@ -76,6 +80,7 @@ export async function reviewImport(
         ...secrets.reasons,
         ...secretsOf(secrets).flatMap((secret) => repeatedSecret(row, secret, takenSecrets, places.secrets)),
       ];
+      if (reasons.length === 0) reasons.push(...policyProblems(row, policies, deps, organization.id));
       if (reasons.length > 0) review.refused.push({ row, place: row.place, clientId: shownId(row), reasons });
       else {
         review.accepted.push({ row, kept: secrets.kept, previous: secrets.previous });
@@ -146,6 +151,20 @@ function ceilingProblems(
       ? ['the ceiling of the organization does not allow that secrets are shown again; set `reveal` to false']
       : []),
   ];
+}
+
+/** Returns which enforced policies a valid client would violate. */
+function policyProblems(
+  row: ForeignClient,
+  policies: readonly Policy[],
+  deps: ManageDeps,
+  organizationId: string,
+): string[] {
+  if (policies.length === 0) return [];
+  const client = importedClient(row, new Date(deps.clock()), deps, organizationId);
+  return violationsOf(policies, policySubjectOf(client), deps.clock())
+    .filter(({ stage }) => stage === 'enforce')
+    .map((violated) => `the policy ${violated.name} does not allow it: ${requirementOf(violated)}`);
 }
 
 /**

@@ -3,6 +3,7 @@ import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { generateClientId } from '../credentials/credential-format.ts';
 import { isOfSecret, type Registration, storeRegistration } from '../credentials/registration.ts';
 import { isLive, retiringOf, type Secret } from '../credentials/secret.ts';
+import { requireSecretsAllowed } from '../policies/require-policies.ts';
 import { addSecret, makeKeyCredential, requireCurrent, type SecretDeps } from '../secrets/manage-secrets.ts';
 import {
   findSecrets,
@@ -68,6 +69,9 @@ export async function regenerateSecret(
   const secrets = await findSecrets(transaction, owner);
   const { replace } = request;
   const current = requireCurrent(owner, secrets, { isReplaced: replace !== undefined }, now);
+  if (replace && isOfSecret(replace) && owner.registration && !isOfSecret(owner.registration)) {
+    await requireSecretsAllowed(transaction, owner.organizationId);
+  }
   if (!request.isConfirmed) await requireConfirmation(transaction, deps, owner, secrets, request);
 
   if (!secrets.some(({ id }) => id === current.id)) {

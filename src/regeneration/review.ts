@@ -13,6 +13,7 @@ import { nameOfSource, presentPlace, type UsageSource } from '../usage/usage-sou
 import { type JudgedSource, judgeBeforeRotation, presentJudged } from './judge-sources.ts';
 import { followProgress } from './regeneration-progress.ts';
 import { findRegenerationOf } from './regeneration-store.ts';
+import { findReviewWarnings } from './review-warnings.ts';
 
 export type ReviewDeps = SecretDeps & { ttlSeconds: number };
 
@@ -83,7 +84,7 @@ async function review(
         ...judgeUse(useOf(current, sources, now), await judgeBeforeRotation(transaction, deps, sources)),
         keys: isKeyCredential(current) ? await reviewKeys(transaction, owner, current, replace, now) : [],
         awaitsFirstUse: current.hash !== null,
-        warnings: replace?.authMethod === 'workload_identity' && !owner.bindsTokens ? [replayable] : [],
+        warnings: await findReviewWarnings(transaction, owner, replace, now),
         liveTokens: await countLiveTokens(transaction, owner, alive, now),
         retiringSecret: retiring
           ? {
@@ -100,9 +101,6 @@ async function review(
     },
   };
 }
-
-const replayable =
-  'Anyone who sees a token of the workload can use it until it expires. Require DPoP or a TLS certificate of this client, so that its access tokens are useless to others.';
 
 /** Judges the sources of the previous secret of a running grace period. */
 async function judgeRetiring(

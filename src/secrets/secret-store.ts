@@ -30,6 +30,8 @@ export type SecretOwner = OwnerRef & {
   targetType: AuditEvent['targetType'];
   /** The Client ID for its next secret; null for an access key. */
   clientId: string | null;
+  /** The organization of a client; null for an access key. */
+  organizationId: string | null;
   /** How the client authenticates now; null for an access key. */
   registration: Registration | null;
   /** Whether tokens of the owner must be bound to a key or certificate. */

@@ -76,6 +76,9 @@ async function walkClient(): Promise<void> {
   await run('status');
   await run('search Sync');
   await run('expirations');
+  await run('posture');
+  await run('policies set owner_required --stage report');
+  await run('policies list');
   const { client_id: id } = await run('clients create --name Sync');
   await walk('clients', id);
   await run(`clients scope-usage ${id}`);

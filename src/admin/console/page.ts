@@ -34,6 +34,8 @@ import type { noticeSettingsSchema } from '../routes/notice-settings-routes.ts';
 import type { offerSchema } from '../routes/offer-routes.ts';
 import type { tokenSchema } from '../routes/operator-token-routes.ts';
 import type { passkeySchema } from '../routes/passkey-routes.ts';
+import type { policySchema } from '../routes/policy-routes.ts';
+import type { postureSchema } from '../routes/posture-routes.ts';
 import type { foundSchema } from '../routes/search-routes.ts';
 import type { sessionSchema } from '../routes/session-routes.ts';
 import type { keysSchema } from '../routes/signing-key-routes.ts';
@@ -55,6 +57,7 @@ export type Section =
   | 'identity-providers'
   | 'trusts'
   | 'operator-tokens'
+  | 'posture'
   | 'resource-servers'
   | 'signing-keys'
   | 'audit'
@@ -173,6 +176,8 @@ export type ShownContact = z.input<typeof contactSchema>;
 export type ShownOrganization = z.input<typeof organizationSchema>;
 export type ShownNetworkReport = z.output<typeof networkReportSchema>;
 export type ShownNetworks = Pick<ShownNetworkReport, 'allowed_networks' | 'network_mode'>;
+export type ShownPosture = z.output<typeof postureSchema>;
+export type ShownPolicy = z.output<typeof policySchema>;
 export type ShownAccessKey = z.input<typeof accessKeySchema>;
 export type ShownRegeneration = z.input<typeof regenerationSchema>;
 export type ShownHandover = z.input<typeof handoverSchema>;

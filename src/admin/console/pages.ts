@@ -32,6 +32,8 @@ import { organizationActPages } from './pages/organizations/organization-act-pag
 import { organizationFormPages } from './pages/organizations/organization-form-pages.ts';
 import { organizationPage, organizationsPage } from './pages/organizations/organization-pages.ts';
 import { passkeyPages } from './pages/passkey-pages.ts';
+import { policyPages } from './pages/posture/policy-pages.ts';
+import { posturePage } from './pages/posture/posture-page.ts';
 import { searchPage } from './pages/search-page.ts';
 import { sessionPages } from './pages/session-pages.ts';
 import { signingKeysPages } from './pages/signing-keys-pages.ts';
@@ -80,6 +82,8 @@ const sharedPages: readonly Page[] = [
 
 /** Pages about the deployment, and about access to the admin listener. */
 const operatorPages: readonly Page[] = [
+  posturePage,
+  ...policyPages,
   ...noticeSettingsPages,
   ...noticePages,
   ...operatorTokenPages,

@@ -184,6 +184,12 @@ const entries: readonly Entry[] = [
     permissions: ['contacts:manage'],
   },
   {
+    section: 'posture',
+    label: msg('Posture'),
+    path: '/console/posture',
+    permissions: ['integrations:view'],
+  },
+  {
     isForDeployment: true,
     section: 'resource-servers',
     label: msg('Resource servers'),
@@ -236,6 +242,7 @@ const entries: readonly Entry[] = [
 /** Returns the section that a path belongs to, such as that of integrations for their pages and forms. */
 export function sectionOfPath(path: string): Section | undefined {
   const [, , first = ''] = path.split('/');
+  if (first === 'policies') return 'posture';
   return first === 'clients' ? 'integrations' : entries.find(({ section }) => section === first)?.section;
 }
 

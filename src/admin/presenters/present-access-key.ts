@@ -3,7 +3,7 @@ import { type KnownAccessKey, otherScopes, statusOf, toPermissions } from '../..
 import type { EndedUse } from '../../attention/find-states.ts';
 import { actions } from '../../clients/declared-scopes.ts';
 import { isLive } from '../../credentials/secret.ts';
-import { presentEndedUse, shownEndedUse, shownNotes } from '../details-schemas.ts';
+import { presentEndedUse, shownEndedUse, shownNotes, shownWarnings } from '../details-schemas.ts';
 import { presentNetworks, shownNetworks } from '../network-schemas.ts';
 import { hint, nullableTimestamp, scopeText, text, timestamp } from '../text.ts';
 
@@ -44,6 +44,7 @@ const keyFields = {
   expires_at: nullableTimestamp('When the key expires. Null: it does not expire.'),
   retires_at: nullableTimestamp('When the grace period of the previous value ends. Null: there is no previous value.'),
   ...shownEndedUse,
+  ...shownWarnings,
   first_used_at: nullableTimestamp(
     'When the key was first used. Null: never. Only a key that was never used can be removed.',
   ),

@@ -7,7 +7,7 @@ import { type ListedKey, listKeys } from '../../clients/key-credentials.ts';
 import { isKeyCredential, isLive } from '../../credentials/secret.ts';
 import { InvalidInput } from '../../errors.ts';
 import type { ClientKeyRecord } from '../../usage/client-key-store.ts';
-import { presentEndedUse, shownDetails, shownEndedUse, shownOrganization } from '../details-schemas.ts';
+import { presentEndedUse, shownDetails, shownEndedUse, shownOrganization, shownWarnings } from '../details-schemas.ts';
 import { presentNetworks } from '../network-schemas.ts';
 import { shownScopes } from '../scope-schemas.ts';
 import { hint, nullableTimestamp, resourceUri, timestamp } from '../text.ts';
@@ -132,6 +132,7 @@ const clientFields = {
     'When the grace period of the previous credential ends. Null: there is no previous credential.',
   ),
   ...shownEndedUse,
+  ...shownWarnings,
 };
 
 export const clientSchema = z

@@ -6,11 +6,11 @@ import {
   findKnownAccessKey,
   listAccessKeys,
   nameClients,
-  requireAccessKeyOwner,
 } from '../../access-keys/access-key-store.ts';
 import {
   createAccessKey,
   removeAccessKey,
+  revealAccessKey,
   saveKey,
   setAccessKeyEnabled,
 } from '../../access-keys/manage-access-keys.ts';
@@ -19,7 +19,7 @@ import { findEndedUse, findInState } from '../../attention/find-states.ts';
 import { findContact, nameContacts } from '../../contacts/contact-store.ts';
 import type { Core } from '../../core.ts';
 import { InvalidInput, NotFound } from '../../errors.ts';
-import { revealSecret } from '../../secrets/manage-secrets.ts';
+import { findWarnings } from '../../policies/find-subjects.ts';
 import type { Queryable } from '../../storage/database.ts';
 import { findLastUsed } from '../../usage/usage-report.ts';
 import { keyPatch, keysQuery, newKey, toKeyFields } from '../access-key-input.ts';
@@ -77,7 +77,8 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
   async function showKey(database: Queryable, id: string): Promise<Answer> {
     const known = await findKnownAccessKey(database, id);
     if (!known) throw new NotFound('access key');
-    const body = presentAccessKey(known, await readFacts(database, [known]));
+    const shown = presentAccessKey(known, await readFacts(database, [known]));
+    const body = { ...shown, ...(await findWarnings(database, 'access_keys', id, core.clock())) };
     return { status: 200, headers: { ETag: etagOf(known.key) }, body };
   }
 
@@ -150,6 +151,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
             headers: { ETag: etagOf(created.key), Location: `/admin/v1/access-keys/${created.key.id}` },
             body: {
               ...presentAccessKey(known, await readFacts(transaction, [known])),
+              ...(await findWarnings(transaction, 'access_keys', known.key.id, core.clock())),
               access_key: created.accessKey,
             },
           };
@@ -252,9 +254,7 @@ export function accessKeyEndpoints(core: Core): Endpoint[] {
       problems: [409],
       handle: async ({ operator, params }) => {
         await requireRevealAllowance(operator.id);
-        const value = await core.change(async (transaction) =>
-          revealSecret(transaction, core, operator, await requireAccessKeyOwner(transaction, params.id)),
-        );
+        const value = await core.change((transaction) => revealAccessKey(transaction, core, operator, params.id));
         return { status: 200, body: { id: params.id, access_key: value } };
       },
     }),

@@ -26,7 +26,7 @@ const itemSchema = z
   .strictObject({
     kind: kind.meta({
       description:
-        '`break_glass_used`: an operator token for emergencies was used in the last 7 days, and the use was not acknowledged; `approval_pending`: a request waits for your approval; `refused_credential`: an ended credential was used in the last 7 days; `grace_period_ending`: sources have not moved; `grace_period_complete`: all sources have moved; `resource_server_silent`: it checked tokens before, but not for 7 days; `webhook_disabled`: nothing could be delivered to a webhook for days; `audit_stream_late`: a receiver of the audit log has not accepted an event for 15 minutes; `notice_parked`: a notice could not be delivered to somebody; `certificate_expiring` and `access_key_expiring`: within 14 days; `unused_…`: for 90 days.',
+        '`break_glass_used`: an operator token for emergencies was used in the last 7 days, and the use was not acknowledged; `approval_pending`: a request waits for your approval; `refused_credential`: an ended credential was used in the last 7 days; `grace_period_ending`: sources have not moved; `grace_period_complete`: all sources have moved; `resource_server_silent`: it checked tokens before, but not for 7 days; `webhook_disabled`: nothing could be delivered to a webhook for days; `audit_stream_late`: a receiver of the audit log has not accepted an event for 15 minutes; `notice_parked`: a notice could not be delivered to somebody; `certificate_expiring` and `access_key_expiring`: within 14 days; `policy_violated`: a policy in the stage warn or enforce; `unused_…`: for 90 days.',
     }),
     urgency: z.enum(urgencies).meta({
       description:

@@ -19,6 +19,7 @@ import type { Core } from '../../core.ts';
 import { isWellFormedClientId } from '../../credentials/credential-format.ts';
 import { isForeignClientId } from '../../credentials/foreign-credential.ts';
 import { Forbidden, NotFound } from '../../errors.ts';
+import { findWarnings } from '../../policies/find-subjects.ts';
 import { findSecrets } from '../../secrets/secret-store.ts';
 import type { Queryable, Transaction } from '../../storage/database.ts';
 import { findClientKeys } from '../../usage/client-key-store.ts';
@@ -54,17 +55,15 @@ export function clientEndpoints(core: Core): Endpoint[] {
 
   async function showClient(database: Queryable, client: Client): Promise<Answer> {
     const secrets = await findSecrets(database, { kind: 'client', id: client.id });
-    return {
-      status: 200,
-      headers: { ETag: etagOf(client) },
-      body: presentClient(
-        { client, secrets },
-        core.clock(),
-        await findLastUsed(database, [client.id]),
-        (await findClientKeys(database, [client.id])).get(client.id) ?? [],
-        (await findEndedUse(database, [client.id], core.clock())).get(client.id),
-      ),
-    };
+    const shown = presentClient(
+      { client, secrets },
+      core.clock(),
+      await findLastUsed(database, [client.id]),
+      (await findClientKeys(database, [client.id])).get(client.id) ?? [],
+      (await findEndedUse(database, [client.id], core.clock())).get(client.id),
+    );
+    const warnings = await findWarnings(database, 'clients', client.id, core.clock());
+    return { status: 200, headers: { ETag: etagOf(client) }, body: { ...shown, ...warnings } };
   }
 
   /** Registers a client, with a generated secret or with the keys or certificate that it authenticates with. */
@@ -103,6 +102,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
             body: {
               ...presentClient({ client, secrets: secret ? [secret] : [] }, core.clock(), new Map(), [], undefined),
               ...(clientSecret === undefined ? {} : { client_secret: clientSecret }),
+              ...(await findWarnings(transaction, 'clients', client.id, core.clock())),
             },
           };
         }),
@@ -241,6 +241,7 @@ export function clientEndpoints(core: Core): Endpoint[] {
       summary: 'Enable a client. Tokens that were revoked when it was disabled stay revoked',
       params: clientParams,
       answers: { 200: clientSchema },
+      problems: [409],
       handle: ({ operator, params }) =>
         core.change(async (transaction) =>
           showClient(transaction, await enableClient(transaction, core, operator, params.client_id)),

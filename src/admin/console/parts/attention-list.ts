@@ -81,6 +81,7 @@ const timeLabels: Record<Kind, Message> = {
   certificate_expiring: msg('Expires'),
   access_key_expiring: msg('Expires'),
   unused_client: msg('Last used'),
+  policy_violated: msg('Last used'),
   unused_access_key: msg('Last used'),
 };
 
@@ -112,6 +113,7 @@ const acts: Record<Kind, { label: Message; below: (item: Item) => string; needs?
   break_glass_used: { label: msg('Acknowledge'), below: () => '/acknowledge', needs: 'contacts:manage', isPost: true },
   certificate_expiring: { label: msg('Replace certificate'), below: () => '/replace', needs: 'api_key:manage' },
   access_key_expiring: { label: msg('Change expiry'), below: () => '#field-expires_at', needs: 'integrations:edit' },
+  policy_violated: { label: msg('Open'), below: () => '' },
   unused_client: { label: msg('Disable…'), below: () => '/disable', needs: 'integrations:edit' },
   unused_access_key: { label: msg('Disable Key…'), below: () => '/disable', needs: 'integrations:edit' },
 };
@@ -158,6 +160,9 @@ const plurals: Record<Kind, Message> = {
   ),
   access_key_expiring: msg(
     '{count, plural, one {# more access key expires} other {# more access keys expire}} within 14 days',
+  ),
+  policy_violated: msg(
+    '{count, plural, one {# more client or access key violates} other {# more clients or access keys violate}} a policy',
   ),
   unused_client: msg(
     '{count, plural, one {# more integration was} other {# more integrations were}} not used for 90 days',

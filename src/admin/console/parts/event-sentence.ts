@@ -59,6 +59,8 @@ export const sentences: Readonly<Record<string, Message>> = {
   'approval.settings': msg('{actor} changed which acts of {target} need approval'),
   'authorization_token.issue': msg('{actor} issued an API authorization token for {target}'),
   'authorization_token.revoke': msg('{actor} revoked the API authorization token of {target}'),
+  'policy.set': msg('{actor} set the policy {target}'),
+  'policy.remove': msg('{actor} removed the policy {target}'),
   'client.create': msg('{actor} registered {target}'),
   'client.delete': msg('{actor} deleted {target}'),
   'client.disable': msg('{actor} disabled {target}'),

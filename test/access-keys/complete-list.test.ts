@@ -99,13 +99,17 @@ test.each(matches)('the pages of %j contain every match once, newest first', asy
   let after: Slice['after'];
   do {
     const limit = 2_000;
-    const rows = await listAccessKeys(server.core.database, { ...filter, now, limit, after });
+    let cut: Slice['after'];
+    const onCut = (at: Slice['after']) => {
+      cut = at;
+    };
+    const rows = await listAccessKeys(server.core.database, { ...filter, now, limit, after, onCut });
     for (const { key } of rows.slice(0, limit)) {
       ids.add(key.id);
       created.push(key.createdAt.getTime());
     }
     const last = rows.length > limit ? rows[limit - 1]?.key : undefined;
-    after = last && { id: last.id, value: last.createdAt };
+    after = last ? { id: last.id, value: last.createdAt } : cut;
   } while (after);
   expect([created.length, ids.size]).toEqual([expected, expected]);
   expect(created).toEqual(created.toSorted((one, other) => other - one));

@@ -81,6 +81,6 @@ describe('keyturn start', () => {
     const { code, stderr } = await runCommand(['start'], { ...environment(), KEYTURN_PORT: '0', KEYTURN_HOST: host });
     expect(code).toBe(1);
     expect(stderr).toContain(says);
-    expect(stderr).toContain('correct KEYTURN_HOST or KEYTURN_ADMIN_HOST');
+    expect(stderr).toContain('correct KEYTURN_HOST, KEYTURN_ADMIN_HOST or KEYTURN_PORTAL_HOST');
   });
 });

@@ -143,6 +143,8 @@ function describeEndpoint(endpoint: Endpoint): ZodOpenApiOperationObject {
           },
         ]),
       ),
+      // Node.js limits the request line together with the header fields, and answers without a body.
+      ...(query ? { 431: { description: STATUS_CODES[431] ?? '' } } : {}),
     },
   };
 }

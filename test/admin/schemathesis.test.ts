@@ -52,9 +52,9 @@ async function install(): Promise<string | undefined> {
 const missing = await install();
 if (missing) console.warn(`The schemathesis run is skipped: ${missing}`);
 
-/** A generated body with too many items may also be too large, which schemathesis does not expect by itself. */
+/** Generated bodies and URLs may also be too large, which schemathesis does not expect by itself. */
 const config = join(tmpdir(), `keyturn-schemathesis-${process.pid}.toml`);
-const rejected = [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429, 500, 503];
+const rejected = [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429, 431, 500, 503];
 
 let server: AdminServer;
 

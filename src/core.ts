@@ -206,7 +206,7 @@ export async function openCore(
     const changed = { database: limitDatabase(database), keyRing, feed, log };
     const change = createCommitChange(changed, (inner, events) => insertNoticesOf(inner, secretDeps, events));
     const webhooks = createWebhookChannel({ database, keyRing, clock, change, issuer, webhookNetworks, webhookCa });
-    const notices = openNotices({ database, clock, log, keyRing, config, ttlSeconds }, webhooks);
+    const notices = openNotices({ database, change, clock, log, keyRing, config, ttlSeconds }, webhooks);
     opened.defer(notices.close);
     opened.defer(startApprovalExpiry({ database, clock, change, log }));
     const refusals = startRefusals({ clock, log, change });

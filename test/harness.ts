@@ -1,6 +1,7 @@
 import { readConfig } from '../src/config.ts';
 import { type Core, openCore } from '../src/core.ts';
 import { createLog, type Log } from '../src/observability/log.ts';
+import type { Tracing } from '../src/observability/tracing.ts';
 import type { Clock, DatabaseClock } from '../src/process/clock.ts';
 import { startServer } from '../src/server.ts';
 import { generateRootKey } from '../src/storage/open-database.ts';
@@ -36,6 +37,7 @@ export async function startTestServer(
     env?: Record<string, string | undefined>;
     stores?: Stores;
     log?: Log;
+    tracing?: Tracing;
     /**
      * Longest wait of a request for a store. Long unless given, so that a busy machine is no reason for a 503. Applies
      * to every server of the test file.
@@ -60,12 +62,13 @@ export async function startTestServer(
     ...options.env,
   });
   const log = options.log ?? createLog(config.logLevel);
-  const { clock, databaseClock, readJwks } = options;
+  const { clock, databaseClock, readJwks, tracing } = options;
   const core = await openCore(config, log, {
     redisPrefix: stores.redisPrefix,
     ...(clock ? { clock } : {}),
     ...(databaseClock ? { databaseClock } : {}),
     ...(readJwks ? { readJwks } : {}),
+    ...(tracing ? { tracing } : {}),
   });
   const server = await startServer(core, { drainMs: 100 }).catch(async (error: unknown) => {
     await core.close();

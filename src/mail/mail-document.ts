@@ -19,6 +19,8 @@ export type MailDocument = {
   language: string;
   /** The subject, which mail programs show beside the beginning of the text. */
   title: string;
+  /** The name above the content; Keyturn if undefined. */
+  brand?: string;
   blocks: readonly MailBlock[];
   /** Small text at the end. */
   footer: readonly ({ text: string } | { label: string; url: string })[];
@@ -79,12 +81,12 @@ const darkStyles = `
   @media (max-width: 480px) { .pad { padding: 20px !important; } .edge { padding: 12px 8px !important; } }`;
 
 /** Returns the mail as HTML that loads nothing. */
-export function renderMailHtml({ language, title, blocks, footer }: MailDocument): string {
+export function renderMailHtml({ language, title, brand = 'Keyturn', blocks, footer }: MailDocument): string {
   const body = html`<body class="page" style="margin:0;padding:0;background:#f2f4f7">
     <table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" class="page" style="background:#f2f4f7"><tr>
       <td align="center" class="edge" style="padding:32px 16px">
         <table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="max-width:600px">
-          <tr><td class="quiet" style=${`padding:0 4px 12px;text-align:left;color:#5b6572;font-size:14px;font-weight:600;${font}`}>Keyturn</td></tr>
+          <tr><td class="quiet" style=${`padding:0 4px 12px;text-align:left;color:#5b6572;font-size:14px;font-weight:600;${font}`}>${plainLine(brand)}</td></tr>
           <tr><td class="card pad" style=${`padding:28px 32px;text-align:left;background:#ffffff;border:1px solid #dde2e9;border-radius:10px;${font}`}>
             ${blocks.map(renderBlock)}
           </td></tr>

@@ -25,7 +25,7 @@ export type DeliveryOutcome =
 
 /** A way to deliver notices. One process at a time delivers to a receiver, in the order of the notices. */
 export type NoticeChannel = {
-  name: 'mail' | 'code' | 'webhook';
+  name: 'mail' | 'code' | 'mail_link' | 'webhook';
   /** Maximum number of notices in one call of `deliver`. */
   batchSize: number;
   /** Milliseconds to wait for further notices, which are then delivered together with the first one. */

@@ -118,6 +118,11 @@ export const english: { texts: NoticeTexts; thing: typeof thing } = {
       message: `${data.by} issued an operator token that ends with ${data.hint}. Its holder acts with the permissions of ${of}.`,
       step: 'Revoke it if you did not expect this.',
     }),
+    portal_link_requested: ({ data }, of, time) => ({
+      title: `${of}: a sign-in link for the portal was requested`,
+      message: `A link that signs in as ${of} is sent by e-mail. It works once, until ${time(data.ends_at)}, in the browser that requested it.`,
+      step: null,
+    }),
     signing_key_rotated: ({ data }) => ({
       title: 'The signing key was rotated',
       message: `${data.by} rotated the key that signs JWT access tokens. Issued tokens stay valid.`,

@@ -134,6 +134,11 @@ export const german: { texts: NoticeTexts; thing: typeof thing } = {
       message: `${data.by} hat ein Operator-Token mit dem Ende ${data.hint} ausgestellt. Wer es hat, handelt mit den Berechtigungen von ${of}.`,
       step: 'Widerrufen Sie es, wenn Sie das nicht erwartet haben.',
     }),
+    portal_link_requested: ({ data }, of, time) => ({
+      title: `${of}: Ein Anmeldelink für das Portal wurde angefordert`,
+      message: `Ein Link, der als ${of} anmeldet, wird per E-Mail gesendet. Er gilt einmal, bis ${time(data.ends_at)}, in dem Browser, der ihn angefordert hat.`,
+      step: null,
+    }),
     signing_key_rotated: ({ data }) => ({
       title: 'Der Signaturschlüssel wurde rotiert',
       message: `${data.by} hat den Schlüssel rotiert, der JWT-Zugriffstoken signiert. Ausgestellte Token bleiben gültig.`,

@@ -8,7 +8,7 @@ import type { Database } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
 import type { NoticeChannel } from './channel.ts';
 import { findMailReceiver, findMailReceivers, type MailReceiver } from './mail-receivers.ts';
-import { type Notice, noticeKinds } from './notice.ts';
+import { type Notice, type NoticeKind, noticeKinds } from './notice.ts';
 import { writeNoticeMail } from './notice-mail.ts';
 import type { Language } from './notice-text.ts';
 import { findEnabledKinds } from './switches.ts';
@@ -43,6 +43,9 @@ export function createMailChannels({
   return [createMailChannel({ database, keyRing, clock }, createMailer(mail), links)];
 }
 
+/** Kinds that have a channel of their own. */
+const separate: readonly NoticeKind[] = ['handover_code_sent', 'portal_link_requested'];
+
 type Deps = { database: Database; keyRing: KeyRing; clock: Clock };
 
 function createMailChannel(deps: Deps, mailer: Mailer, links: MailLinks): NoticeChannel {
@@ -52,9 +55,9 @@ function createMailChannel(deps: Deps, mailer: Mailer, links: MailLinks): Notice
     batchSize: 100,
     collectMs: 30_000,
     quietMs: 3_600_000,
-    // A code is a mail of its own, to its receiver alone.
+    // Codes and sign-in links are mails of their own, to their receiver alone.
     findReceivers: async (transaction, notice) =>
-      notice.kind === 'handover_code_sent' ? [] : await findMailReceivers(transaction, notice),
+      separate.includes(notice.kind) ? [] : await findMailReceivers(transaction, notice),
     deliver: async (id, notices, signal) => {
       const organizationId = notices[0]?.organizationId ?? deploymentOrganization;
       const receiver = await findMailReceiver(database, id, organizationId);
@@ -108,8 +111,8 @@ async function findLinks(deps: Deps, notices: readonly Notice[]) {
   return found;
 }
 
-/** The same for the same notices and receiver, so that a repeated mail is recognisable. */
-function messageId(notices: readonly Notice[], receiver: string): string {
+/** Returns an id that is the same for the same notices and receiver, so that a repeated mail is recognisable. */
+export function messageId(notices: readonly Notice[], receiver: string): string {
   const to = createHash('sha256').update(receiver).digest('hex').slice(0, 16);
   return `${notices[0]?.id}.${to}`;
 }

@@ -11,10 +11,16 @@ const texts: Readonly<Record<Language, { texts: NoticeTexts; thing: (notice: Not
   de: { ...german, locale: 'de-DE' },
 };
 
-/** Returns what a notice says, in a language. Times are in UTC, because the time zone of the reader is not known. */
-export function describeNotice(notice: Notice, language: Language): NoticeText {
-  const { texts: ofKind, thing, locale } = texts[language];
+/** Returns a time in a language. It is in UTC, because the time zone of the reader is not known. */
+export function formatTime(iso: string | undefined, language: Language): string {
+  if (iso === undefined) return '';
+  const { locale } = texts[language];
   const format = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short', timeZone: 'UTC' });
-  const time = (iso: string | undefined) => (iso === undefined ? '' : `${format.format(new Date(iso))} UTC`);
-  return ofKind[notice.kind](notice, thing(notice), time);
+  return `${format.format(new Date(iso))} UTC`;
+}
+
+/** Returns what a notice says, in a language. */
+export function describeNotice(notice: Notice, language: Language): NoticeText {
+  const { texts: ofKind, thing } = texts[language];
+  return ofKind[notice.kind](notice, thing(notice), (iso) => formatTime(iso, language));
 }

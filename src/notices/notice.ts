@@ -18,6 +18,7 @@ export const noticeKinds = {
   leak_reported: { permission: 'api_key:manage', isMandatory: true },
   permissions_changed: { permission: 'contacts:manage', isMandatory: true },
   operator_token_issued: { permission: 'contacts:manage', isMandatory: true },
+  portal_link_requested: { permission: 'contacts:manage', isMandatory: true },
   signing_key_rotated: { permission: 'api_key:manage', isMandatory: false },
   webhook_disabled: { permission: 'api_key:manage', isMandatory: false },
   invited: { permission: 'contacts:manage', isMandatory: true },

@@ -26,6 +26,7 @@ const tables = [
   'notice_moments',
   'notice_receivers',
   'sign_in_attempts',
+  'mail_link_requests',
   'bounded_tokens',
   'passkey_challenges',
 ] as const;

@@ -248,6 +248,11 @@ describe('the portal listener', () => {
     expect((await server.open('/readyz')).status).toBe(200);
   });
 
+  it('offers no sign-in by e-mail without a mail server', async () => {
+    expect((await server.open('/portal/sign-in')).text).not.toContain('/portal/sign-in/mail');
+    expect((await server.submit('/portal/sign-in/mail', { email: 'ann@acme.example' })).status).not.toBe(303);
+  });
+
   it('has exactly these pages', () => {
     const paths = new Set(portalPages.map(({ path }) => path));
     for (const path of paths) {

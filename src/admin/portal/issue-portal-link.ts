@@ -8,9 +8,9 @@ import type { Core } from '../../core.ts';
 import { Conflict, InvalidInput } from '../../errors.ts';
 import { findPortalSettings } from '../../organizations/organization-store.ts';
 import { mayReturnTo } from '../../organizations/portal-settings.ts';
+import { insertLink } from '../../sessions/link-store.ts';
 import type { Transaction } from '../../storage/database.ts';
 import { deploymentOrganization } from '../../storage/organization-limit.ts';
-import { insertLink } from '../console/sign-in/prove.ts';
 import { addressOn } from '../console/site.ts';
 import type { Operator } from '../operator-auth.ts';
 

@@ -14,12 +14,13 @@ import { readForm, seeOther } from '../console/post-redirect-get.ts';
 import { renderDocument, returnPathOf } from '../console/render-document.ts';
 import type { SiteParts } from '../console/serve-site.ts';
 import { passkeyButton, passkeyRoutes } from '../console/sign-in/passkey-forms.ts';
-import { findLink, proveAgain, signIn } from '../console/sign-in/prove.ts';
+import { findSignInLink, proveAgain, signIn } from '../console/sign-in/prove.ts';
 import { type Session, setSessionCookie, visitorOf } from '../console/sign-in/session.ts';
 import { confirmForm, organizationForm, ownPath, providerForm, refused } from '../console/sign-in/sign-in-forms.ts';
 import { singleSignOn } from '../console/sign-in/single-sign-on.ts';
 import { lookOf, showLook, siteOf } from '../console/site.ts';
 import { createAttemptLimit } from '../operator-auth.ts';
+import { mailSignIn } from './sign-in-by-mail.ts';
 
 /** Maximum number of failed attempts per minute from one network. */
 const perMinute = 10;
@@ -40,19 +41,36 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
     limited,
     showSignIn: async (ctx, { next, kept = null, providers = [] }, refusal) => {
       ctx.status = refusal?.status ?? 200;
-      const buttons = providers.length > 0 ? providerForm({ next, kept, providers }) : organizationForm(next);
+      const buttons = providers.length > 0 ? providerForm({ next, kept, providers }) : waysIn(ctx, next);
       showRefusal(ctx, refusal?.problem, buttons);
     },
     refused,
   });
+  const mail = mailSignIn(core, {
+    addressOf,
+    show: (ctx, title, body) => show(ctx, title, body),
+    showRefusal: (ctx, { status, problem }, next) => {
+      ctx.status = status;
+      showRefusal(ctx, problem, waysIn(ctx, next));
+    },
+  });
+
+  /** Renders the ways in for people who have no link of the host product. */
+  function waysIn(ctx: Context, next: string | null): VNode {
+    return html`${passkeyForm(next)} ${mail.form(ctx, next)} ${organizationForm(next)}`;
+  }
+
+  function findPresented(ctx: Context, code: string) {
+    const presented = { site: 'portal' as const, code, browser: mail.browserOf(ctx) };
+    return findSignInLink(core.unlimitedDatabase, presented, core.clock());
+  }
 
   async function showLink(ctx: Context): Promise<void> {
     const code = ctx.URL.searchParams.get('code') ?? '';
-    const link = code === '' ? undefined : await findLink(core.unlimitedDatabase, 'portal', code, core.clock());
-    if (!link) {
-      const problem = code === '' ? undefined : t(unusable);
-      const next = ctx.URL.searchParams.get('next');
-      return showRefusal(ctx, problem, html`${passkeyForm(next)} ${organizationForm(next)}`);
+    const link = code === '' ? undefined : await findPresented(ctx, code);
+    if (!link?.isOfBrowser) {
+      const problem = code === '' ? undefined : link ? t(otherBrowser) : t(unusable);
+      return showRefusal(ctx, problem, waysIn(ctx, ctx.URL.searchParams.get('next')));
     }
     dress(ctx, await findPortalSettings(core.unlimitedDatabase, link.organizationId));
     const next = ctx.URL.searchParams.get('next');
@@ -66,16 +84,19 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
   async function openLink(ctx: Context): Promise<void> {
     const form = await readForm(ctx.req);
     const passkey = form.get('passkey');
-    const proof = passkey ? { passkey, at: passkeySite(urlOf(ctx)) } : { code: form.get('code') ?? '' };
+    const code = form.get('code') ?? '';
     const visitor = visitorOf(ctx, addressOf);
+    const browser = mail.browserOf(ctx);
+    const isByMail = browser !== undefined && !passkey && (await findPresented(ctx, code))?.isByMail === true;
+    const proof = passkey ? { passkey, at: passkeySite(urlOf(ctx)) } : { code, browser };
     try {
       setSessionCookie(ctx, await limited(visitor.address, () => signIn(core, proof, visitor)));
     } catch (error) {
       const { status, problem } = refused(ctx, error);
       ctx.status = status;
-      return showRefusal(ctx, problem);
+      return showRefusal(ctx, problem, waysIn(ctx, null));
     }
-    seeOther(ctx, ownPath(form.get('next')));
+    seeOther(ctx, isByMail ? await mail.nextOf(browser) : ownPath(form.get('next')));
   }
 
   /** Explains how to prove one's identity. A submitted form is kept, and sent again afterwards. */
@@ -102,6 +123,7 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
       ),
       provider: providerOf(ctx),
       returnUrl,
+      hasMail: mail.form(ctx, null) !== undefined,
       action: isForm ? ctx.path : proofPath,
       fields,
     });
@@ -111,6 +133,7 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
   /** Renews the proof of identity with the passkey in a form. Asks again, and returns false, if there is none. */
   async function proveWithForm(ctx: Context, form: URLSearchParams): Promise<boolean> {
     const passkey = form.get('passkey');
+    const code = form.get('code') ?? '';
     form.delete('operator_token');
     form.delete('passkey');
     const { operator } = ctx.state['session'] as Session;
@@ -132,6 +155,8 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
     addRoutes(router: Router): void {
       router.get('/sign-in', showLink);
       router.post('/sign-in', openLink);
+      // Before single sign-on, whose pages have the names of organizations.
+      mail.addRoutes(router);
       sso.addRoutes(router);
       passkeys.addRoutes(router);
     },
@@ -153,6 +178,7 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
         lead: t('Nothing was changed. What you entered is kept on this page.'),
         provider: providerOf(ctx),
         returnUrl: lookOf(ctx)?.returnUrl ?? null,
+        hasMail: mail.form(ctx, null) !== undefined,
         action: isProof ? '/console/prove' : ctx.path,
         fields: form,
       });
@@ -173,6 +199,9 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
 }
 
 const unusable = msg('This link was already used, or it has expired. Open the page again where you found the link.');
+const otherBrowser = msg(
+  'This link works only in the browser in which it was requested. Open it there, or request another one here.',
+);
 
 /** Makes the page look like the host product, which may show it in a frame. */
 function dress(ctx: Context, settings: PortalSettings): void {
@@ -242,10 +271,14 @@ function proofSteps(page: {
   lead: string;
   provider: string;
   returnUrl: string | null;
+  /** Whether people can request a link by e-mail. */
+  hasMail: boolean;
   action: string;
   fields: URLSearchParams;
 }): VNode {
-  const { withPasskey, title, lead, provider, returnUrl, action, fields } = page;
+  const { withPasskey, title, lead, provider, returnUrl, hasMail, action, fields } = page;
+  const inNewTab = (href: string) => (content: ComponentChildren) =>
+    html`<a href=${href} target="_blank" rel="noopener">${content}</a>`;
   return html`<div class="narrow sign-in">
     <h1>${title}</h1>
     <p>${lead}</p>
@@ -258,18 +291,27 @@ function proofSteps(page: {
             returnUrl
               ? rich(
                   '<a>Open {provider} in a new tab</a>, and open the integrations there. That signs you in here too.',
-                  {
-                    provider,
-                    a: (content: ComponentChildren) =>
-                      html`<a href=${returnUrl} target="_blank" rel="noopener">${content}</a>`,
-                  },
+                  { provider, a: inNewTab(returnUrl) },
                 )
-              : t('Ask for a new link where you got the last one, and open it in another tab of this browser.')
+              : hasMail
+                ? rich('<a>Request a sign-in link by e-mail in a new tab</a>, and open it in this browser.', {
+                    a: inNewTab('/console/sign-in'),
+                  })
+                : t('Ask for a new link where you got the last one, and open it in another tab of this browser.')
           }
         </li>
         <li>${t('Come back to this tab, and continue.')}</li>
       </ol>
       <button class="primary">${t('Continue')}</button>
     </form>
+    ${
+      hasMail &&
+      returnUrl &&
+      html`<p class="hint">
+        ${rich('You can also <a>request a sign-in link by e-mail in a new tab</a>, and open it in this browser.', {
+          a: inNewTab('/console/sign-in'),
+        })}
+      </p>`
+    }
   </div>`;
 }

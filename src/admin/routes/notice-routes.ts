@@ -20,10 +20,13 @@ const state = z.enum(deliveryStates);
 
 const deliverySchema = z
   .strictObject({
-    channel: z
+    channel: z.string().meta({
+      description:
+        'How it is delivered: `mail`, `code` (a mail with the code of a hand-over), `mail_link` (a mail with sign-in links) or `webhook`.',
+    }),
+    receiver_id: z
       .string()
-      .meta({ description: 'How it is delivered: `mail`, `code` (a mail with the code of a hand-over) or `webhook`.' }),
-    receiver_id: z.string().meta({ description: 'The ID of the receiver: of the contact for `mail`.' }),
+      .meta({ description: 'The ID of the receiver: of the contact for `mail`; the e-mail address for `mail_link`.' }),
     receiver_name: z.string().meta({ description: 'The name of the receiver.' }),
     state: state.meta({
       description:

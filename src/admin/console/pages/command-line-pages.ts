@@ -1,12 +1,12 @@
 import { html } from 'htm/preact';
 import { InvalidInput } from '../../../errors.ts';
 import { insertAttempt } from '../../../identity-providers/sign-in-attempt-store.ts';
+import { digest, randomCode } from '../../../sessions/link-store.ts';
 import { commandLine } from '../../command-line-token.ts';
 import { rich, t } from '../languages/translate.ts';
 import type { Page, Reply, Visit } from '../page.ts';
 import { facts, permissionLabel } from '../parts/elements.ts';
 import { hiddenFields, postForm } from '../parts/forms.ts';
-import { digest, randomCode } from '../sign-in/session.ts';
 
 /**
  * Pages that give a command line an operator token (RFC 8252 §7.3). The browser is led to the command line's own port on

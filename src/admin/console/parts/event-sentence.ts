@@ -105,6 +105,7 @@ export const sentences: Readonly<Record<string, Message>> = {
   'organization.enable': msg('{actor} enabled the organization {target}'),
   'organization.update': msg('{actor} changed the organization {target}'),
   'operator.refused': msg('{actor} was rejected at {target}'),
+  'portal.mail_link': msg('{actor} sends a sign-in link for the portal to {target} by e-mail'),
   'portal.link': msg('{actor} created a link to the portal for {target}'),
   'portal.prove': msg('{actor} confirmed who they are'),
   'portal.sign_in': msg('{actor} signed in to the portal'),

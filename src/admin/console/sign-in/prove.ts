@@ -8,22 +8,19 @@ import { verifiersOf } from '../../../credentials/verifier.ts';
 import { KeyturnError } from '../../../errors.ts';
 import { acceptInvitation, findInvited } from '../../../invitations/invitation-store.ts';
 import { checkProof, type PasskeySite } from '../../../passkeys/verify-passkey.ts';
-import type { Grant } from '../../../sessions/session-store.ts';
+import { digest, type FoundLink, findLink, insertLink, type PresentedLink, useLink } from '../../../sessions/link-store.ts';
 import type { Queryable, Row, Transaction } from '../../../storage/database.ts';
 import type { Site } from '../site.ts';
-import {
-  continuesSession,
-  digest,
-  forgetSession,
-  type Proved,
-  randomCode,
-  renewSession,
-  startSession,
-  type Visitor,
-} from './session.ts';
+import { continuesSession, forgetSession, type Proved, renewSession, startSession, type Visitor } from './session.ts';
 
-/** Proof of identity: an operator token, the code of a sign-in link, or the use of a passkey of a site. */
-export type Proof = { token: string } | { code: string } | { passkey: string; at: PasskeySite };
+/**
+ * Proof of identity: an operator token, the code of a sign-in link with the cookie of a browser that asked for it, or the use
+ * of a passkey of a site.
+ */
+export type Proof =
+  | { token: string }
+  | Pick<PresentedLink, 'code' | 'browser'>
+  | { passkey: string; at: PasskeySite };
 
 /**
  * Signs in with a new session, and ends the browser's previous one. A link to the portal that continues the same session
@@ -71,7 +68,7 @@ async function prove(
   contact: string | null = null,
 ): Promise<Proved | undefined> {
   if ('passkey' in proof) return await usePasskey(transaction, core, proof, site, contact);
-  if ('code' in proof) return await useLink(transaction, site, proof.code, core.clock());
+  if ('code' in proof) return await proveByLink(transaction, { ...proof, site }, core.clock());
   if (!isWellFormedSecret(proof.token, 'kto_')) return undefined;
   const rows = await transaction.query<Row & { contact: string; verifier: Uint8Array }>(
     `SELECT t.contact, t.verifier FROM operator_tokens t JOIN contacts c ON c.id = t.contact
@@ -82,6 +79,18 @@ async function prove(
   // The session stores this verifier. If the token is replaced before the session starts, its first request is
   // rejected.
   return row && { contact: row.contact, operatorToken: row.verifier, method: 'operator_token' };
+}
+
+async function proveByLink(
+  transaction: Transaction,
+  presented: PresentedLink,
+  now: number,
+): Promise<Proved | undefined> {
+  const used = await useLink(transaction, presented, now);
+  if (!used) return await useInvitation(transaction, presented, now);
+  const { contact, operatorToken, permissions, returnUrl } = used;
+  const grant = presented.site === 'portal' ? { grant: { permissions, returnUrl } } : {};
+  return { contact, operatorToken, method: 'link', ...grant };
 }
 
 function refusal(proof: Proof, site: Site['name']): KeyturnError {
@@ -144,75 +153,24 @@ export async function issueConsoleLink(
   return path;
 }
 
-/** A new link that signs a contact in once. */
-type NewLink = { site: Site['name']; contact: string; grant?: Grant | undefined; expiresAt: Date };
-
 /**
- * Stores a new link. It belongs to the operator token that its contact has now.
- * @returns the canonical path of the link.
+ * Finds the link or the invitation that a code is of, without consuming it. Returns undefined if the code is unknown, used
+ * or expired.
  */
-export async function insertLink(
-  transaction: Transaction,
-  { site, contact, grant, expiresAt }: NewLink,
-): Promise<`/console/${string}`> {
-  const code = randomCode();
-  await transaction.query(
-    `INSERT INTO console_links (code, contact, operator_token, expires_at, site, granted, return_url)
-     SELECT $1, c.id, t.verifier, $3, $4, $5, $6
-     FROM contacts c LEFT JOIN operator_tokens t ON t.contact = c.id WHERE c.id = $2`,
-    [digest(code), contact, expiresAt, site, grant?.permissions ?? null, grant?.returnUrl ?? null],
-  );
-  return `/console/sign-in?code=${code}`;
-}
-
-/** Who a link signs in, and where it leads back to. */
-export type FoundLink = { name: string; organizationId: string; returnUrl: string | null };
-
-/** Finds a link without consuming it. Returns undefined if the code is unknown, used or expired. */
-export async function findLink(
+export async function findSignInLink(
   database: Queryable,
-  site: Site['name'],
-  code: string,
+  presented: PresentedLink,
   now: number,
 ): Promise<FoundLink | undefined> {
-  const [row] = await database.query<Row & FoundLink>(
-    `SELECT c.name, c.organization AS "organizationId", l.return_url AS "returnUrl"
-     FROM console_links l JOIN contacts c ON c.id = l.contact WHERE l.code = $1 AND l.site = $2 AND l.expires_at > $3`,
-    [digest(code), site, new Date(now)],
-  );
-  if (row) return row;
-  const invited = await findInvited(database, site, digest(code), new Date(now));
-  return invited && { ...invited, returnUrl: null };
-}
-
-/** Consumes the code of a link. Returns the link's contact, or undefined if the code is unknown, used or expired. */
-async function useLink(
-  database: Queryable,
-  site: Site['name'],
-  code: string,
-  now: number,
-): Promise<Proved | undefined> {
-  type LinkRow = Row & Grant & { contact: string; operatorToken: Uint8Array | null };
-  const rows = await database.query<LinkRow>(
-    `DELETE FROM console_links WHERE code = $1 AND site = $2 AND expires_at > $3
-     RETURNING contact, operator_token AS "operatorToken", granted AS permissions, return_url AS "returnUrl"`,
-    [digest(code), site, new Date(now)],
-  );
-  const row = rows[0];
-  if (!row) return await useInvitation(database, site, code, now);
-  const { contact, operatorToken, permissions, returnUrl } = row;
-  return {
-    contact,
-    operatorToken,
-    method: 'link',
-    ...(site === 'portal' ? { grant: { permissions, returnUrl } } : {}),
-  };
+  const found = await findLink(database, presented, now);
+  if (found) return found;
+  const invited = await findInvited(database, presented.site, digest(presented.code), new Date(now));
+  return invited && { ...invited, returnUrl: null, isByMail: false, isOfBrowser: true };
 }
 
 async function useInvitation(
   database: Queryable,
-  site: Site['name'],
-  code: string,
+  { site, code }: PresentedLink,
   now: number,
 ): Promise<Proved | undefined> {
   const accepted = await acceptInvitation(database, site, digest(code), new Date(now));

@@ -1,8 +1,8 @@
-import { createHash, randomBytes } from 'node:crypto';
 import type { Context, Next } from 'koa';
 import { reachOf } from '../../../contacts/contact.ts';
 import type { Core } from '../../../core.ts';
 import { Forbidden, KeyturnError } from '../../../errors.ts';
+import { digest, randomCode } from '../../../sessions/link-store.ts';
 import {
   deleteByCookie,
   findPresentedSession,
@@ -68,16 +68,6 @@ export function visitorOf(ctx: Context, addressOf: (request: Context['req']) => 
     cookie: readSessionCookie(ctx),
     mark: sessionMark(ctx),
   };
-}
-
-/** Hashes a random value for storage (SHA-256). */
-export function digest(value: string): Uint8Array {
-  return createHash('sha256').update(value).digest();
-}
-
-/** Returns 256 random bits for a cookie or a link, as base64url. */
-export function randomCode(): string {
-  return randomBytes(32).toString('base64url');
 }
 
 /** How exactly the last use of a session is recorded, so that not every request writes. */
@@ -269,7 +259,7 @@ function sessionMark(ctx: Context): string {
  * Returns whether the browser uses TLS. The Origin of a form and the configured URL show this even if a proxy terminates
  * TLS.
  */
-function isSecure(ctx: Context): boolean {
+export function isSecure(ctx: Context): boolean {
   return ctx.secure || ctx.state['isOverTls'] === true || ctx.get('Origin').toLowerCase().startsWith('https:');
 }
 

@@ -86,7 +86,7 @@ export function signInPages(
   async function handleSignIn(ctx: Context): Promise<void> {
     const form = await readForm(ctx.req);
     const code = form.get('code');
-    const proof = code === null ? proofIn(ctx, form.get('passkey'), form.get('token')) : { code };
+    const proof = code === null ? proofIn(ctx, form.get('passkey'), form.get('token')) : { code, browser: undefined };
     const [next, kept] = [form.get('next'), form.get('kept')];
     try {
       const visitor = visitorOf(ctx, addressOf);

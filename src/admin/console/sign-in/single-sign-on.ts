@@ -7,6 +7,7 @@ import type { Claims, IdentityProvider } from '../../../identity-providers/ident
 import { insertAttempt, type SignInAttempt, takeAttempt } from '../../../identity-providers/sign-in-attempt-store.ts';
 import { findPerson, identityOf } from '../../../identity-providers/sign-in-person.ts';
 import { findOrganization } from '../../../organizations/organization-store.ts';
+import { digest, randomCode } from '../../../sessions/link-store.ts';
 import { noteProof } from '../../../sessions/session-store.ts';
 import { deploymentOrganization } from '../../../storage/organization-limit.ts';
 import { t } from '../languages/translate.ts';
@@ -16,10 +17,8 @@ import { auditSignIn } from './prove.ts';
 import {
   clearCookie,
   cookieNames,
-  digest,
   forgetSession,
   hashCookie,
-  randomCode,
   type Session,
   setCookie,
   setSessionCookie,

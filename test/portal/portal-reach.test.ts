@@ -99,6 +99,27 @@ function withoutAddress(text: string): string {
 
 const withId = portalPages.filter(({ path }) => /:(client_id|id)/.test(path));
 
+// Before the next test, because the audit log has the addresses of rejected requests.
+it.each([...permissions, 'nothing'] as const)(
+  'shows a person with %s own things without operators and things of others on every page',
+  async (held) => {
+    let shown = 0;
+    for (const page of portalPages) {
+      if (page.method !== 'get') continue;
+      const { status, text } = await ask(page, own, cookieOf(held));
+      expect([page.path, status < 500]).toEqual([page.path, true]);
+      for (const value of [hidden, operatorId, operatorAddress, 'kept.example', 'plans', 'secrets:read']) {
+        expect([page.path, value, text.includes(value)]).toEqual([page.path, value, false]);
+      }
+      for (const id of others.flatMap((world) => Object.values(world))) {
+        expect([page.path, text.includes(id)]).toEqual([page.path, false]);
+      }
+      if (status === 200) shown++;
+    }
+    expect(shown).toBeGreaterThan(held === 'nothing' ? 2 : 3);
+  },
+);
+
 it.each([...permissions, 'nothing'] as const)(
   'answers a person with %s for things of others like for things that do not exist, and never shows them',
   async (held) => {
@@ -118,26 +139,6 @@ it.each([...permissions, 'nothing'] as const)(
     }
   },
   60_000,
-);
-
-it.each([...permissions, 'nothing'] as const)(
-  'shows a person with %s own things without operators and things of others on every page',
-  async (held) => {
-    let shown = 0;
-    for (const page of portalPages) {
-      if (page.method !== 'get') continue;
-      const { status, text } = await ask(page, own, cookieOf(held));
-      expect([page.path, status < 500]).toEqual([page.path, true]);
-      for (const value of [hidden, operatorId, operatorAddress, 'kept.example', 'plans', 'secrets:read']) {
-        expect([page.path, value, text.includes(value)]).toEqual([page.path, value, false]);
-      }
-      for (const id of others.flatMap((world) => Object.values(world))) {
-        expect([page.path, text.includes(id)]).toEqual([page.path, false]);
-      }
-      if (status === 200) shown++;
-    }
-    expect(shown).toBeGreaterThan(held === 'nothing' ? 2 : 3);
-  },
 );
 
 it('shows people of an organization that the provider did what its operators did', async () => {

@@ -9,8 +9,12 @@ import { kubernetesValidate, testWith } from '../programs.ts';
 import { createEmptyTestDatabase, createTestRedis } from '../services.ts';
 
 const directory = fileURLToPath(new URL('../../deploy/kubernetes/', import.meta.url));
-const files = readdirSync(directory).map((name) => `${directory}${name}`);
-const manifests = files.filter((name) => !name.endsWith('kustomization.yaml'));
+const portal = `${directory}portal/`;
+const manifestsIn = (folder: string) =>
+  readdirSync(folder)
+    .filter((name) => name.endsWith('.yaml') && name !== 'kustomization.yaml')
+    .map((name) => `${folder}${name}`);
+const manifests = [...manifestsIn(directory), ...manifestsIn(portal)];
 
 describe('the Kubernetes manifests', () => {
   testWith('kubernetes-validate').each(['1.28', '1.33'])(
@@ -24,10 +28,29 @@ describe('the Kubernetes manifests', () => {
     60_000,
   );
 
-  it('are all in the kustomization', () => {
-    const kustomization = readFileSync(`${directory}kustomization.yaml`, 'utf8');
-    const listed = [...kustomization.matchAll(/^ {2}- (\S+\.yaml)$/gm)].map(([, name]) => directory + name);
-    expect(listed.toSorted()).toEqual(manifests.toSorted());
+  it.each([directory, portal])('are all in the kustomization in %s', (folder) => {
+    const kustomization = readFileSync(`${folder}kustomization.yaml`, 'utf8');
+    const listed = [...kustomization.matchAll(/^ {2}- (\S+\.yaml)$/gm)].map(([, name]) => folder + name);
+    expect(listed.toSorted()).toEqual(manifestsIn(folder).toSorted());
+  });
+
+  it('open the portal to the ingress controller alone, on the port that the server listens on, and only on request', () => {
+    const [component = '', service = '', policy = ''] = ['kustomization', 'service', 'network-policy'].map((name) =>
+      readFileSync(`${portal}${name}.yaml`, 'utf8'),
+    );
+    const added = [...component.matchAll(/\{ op: add, path: \/data\/(\w+), value: "?([^" }]+)"? \}/g)];
+    const config = readConfig(Object.fromEntries(added.map(([, name, value]) => [name, value])));
+    expect(config).toMatchObject({ portalPort: 4002, portalUrl: 'https://portal.example.com' });
+    const containerPort = /value: \{ name: (\w+), containerPort: (\d+) \}/.exec(component)?.slice(1);
+    expect(containerPort).toEqual([/targetPort: (\w+)/.exec(service)?.[1], String(config.portalPort)]);
+    expect(policy.slice(policy.indexOf('  ingress:'))).toBe(`  ingress:
+    - from:
+        - namespaceSelector:
+            matchLabels: { kubernetes.io/metadata.name: ingress-nginx }
+      ports:
+        - { port: ${config.portalPort} }
+`);
+    for (const name of manifestsIn(directory)) expect(readFileSync(name, 'utf8')).not.toMatch(/PORTAL|4002/);
   });
 
   it('trust only single addresses as proxies, as do the examples in the documents', () => {
@@ -98,6 +121,7 @@ function serviceLinks(service: string, ip: string, port: number, portName = 'HTT
 const shippedServices = {
   ...serviceLinks('keyturn', '10.96.12.34', 80),
   ...serviceLinks('keyturn-admin', '10.96.12.35', 4001),
+  ...serviceLinks('keyturn-portal', '10.96.12.36', 80),
 };
 
 describe('the variables that Kubernetes adds for Services', () => {

@@ -46,6 +46,12 @@ it('is set on the page of the organization in the console', async () => {
   const frames = ['https://a.example', 'https://b.example'];
   expect(json.portal).toMatchObject({ name: 'Acme Portal', accent_color: '#112233', frame_origins: frames });
   expect((await send({ accent_color: 'blue' })).text).toContain('six hexadecimal digits');
+  expect((await send({ logo })).status).toBe(303);
+  const edit = await server.look(`/console/organizations/${organization}/edit`, cookie);
+  expect(edit.text).toContain(`<img src="${logo}"`);
+  expect((await send({ logo: 'https://elsewhere.example/logo.png' })).text).toContain('PNG, JPEG or WebP picture');
+  expect((await send({ logo: '' })).status).toBe(303);
+  expect((await server.adminFetch(`/organizations/${organization}`)).json.portal.logo).toBeNull();
 });
 
 it('accepts only small pictures that cannot contain scripts, and colours', async () => {

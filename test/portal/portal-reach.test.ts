@@ -181,6 +181,40 @@ it('offers the scopes within the ceiling of the organization, and nothing else o
   for (const value of [hidden, 'kept.example', 'plans']) expect(text).not.toContain(value);
 });
 
+it('lets people grant two permissions, which include to see, and shows others that a contact has', async () => {
+  const person = { organization_id: organization, email: 'chief@own.example', name: 'Chief' };
+  const cookie = await server.enter(person, permissions);
+  const offered = (text: string) => [...text.matchAll(/name="permissions" value="([^"]+)"/g)].map(([, each]) => each);
+  const form = await server.open('/portal/contacts/new', cookie);
+  expect(offered(form.text)).toEqual(['integrations:edit', 'api_key:manage']);
+  const send = async (path: string, more: string, revision = '') => {
+    const body = new URLSearchParams({ name: 'Nora', email: 'nora@own.example', revision });
+    for (const permission of more.split(' ')) body.append('permissions', permission);
+    const headers = { origin: server.portalUrl, cookie };
+    const init = { method: 'POST', body, headers, redirect: 'manual' as const };
+    return (await fetch(new URL(path, server.portalUrl), init)).headers.get('location') ?? '';
+  };
+  const at = await send('/portal/contacts/new', 'api_key:manage audit:view contacts:manage');
+  const id = at.replace(/.*\//, '');
+  const held = async () => (await server.adminFetch(`/contacts/${id}`)).json;
+  expect((await held()).permissions).toEqual(['integrations:view', 'api_key:manage']);
+  const granted = ['integrations:view', 'audit:view'];
+  await server.adminFetch(`/contacts/${id}`, { method: 'PATCH', body: { permissions: granted } });
+  const edit = await server.open(`/portal/contacts/${id}/edit`, cookie);
+  expect(offered(edit.text)).toEqual(['integrations:view', 'integrations:edit', 'api_key:manage', 'audit:view']);
+  const revision = /name="revision" value="([^"]*)"/.exec(edit.text)?.[1]?.replaceAll('&quot;', '"') ?? '';
+  await send(`/portal/contacts/${id}/edit`, 'audit:view contacts:manage', revision);
+  expect((await held()).permissions).toEqual(['audit:view']);
+});
+
+it('lists what ends soon in the organization, without signing keys and things of others', async () => {
+  const { text, status } = await server.open('/portal/expirations', cookieOf('integrations:view'));
+  expect([status, text.includes('Own thing'), text.includes('signing key')]).toEqual([200, true, false]);
+  const calendar = await server.open('/portal/expirations.ics', cookieOf('integrations:view'));
+  expect(calendar.text).toContain('SUMMARY:Grace period ends: Own thing');
+  for (const each of [text, calendar.text]) expect(each).not.toContain(hidden);
+});
+
 describe('a person without permissions', () => {
   let contact: string;
   let key: string;

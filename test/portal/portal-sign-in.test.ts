@@ -256,7 +256,9 @@ describe('the portal listener', () => {
   it('has exactly these pages', () => {
     const paths = new Set(portalPages.map(({ path }) => path));
     for (const path of paths) {
-      expect(path).toMatch(/^\/(?:$|search|integrations|clients|access-keys|contacts|sessions|audit|undo-edit$)/);
+      expect(path).toMatch(
+        /^\/(?:$|search|expirations|integrations|clients|access-keys|contacts|sessions|audit|undo-edit$)/,
+      );
       expect(path).not.toMatch(/operator-token|verify/);
     }
   });

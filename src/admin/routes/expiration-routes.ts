@@ -56,17 +56,20 @@ export function expirationEndpoints(core: Core): Endpoint[] {
       path: '/expirations',
       operationId: 'listExpirations',
       permission: 'integrations:view',
+      reach: 'organization',
       summary: 'List what ends in the next days, the first to end first',
       query: z.strictObject({
         ...pageQuery,
         days: queryNumber(maxDays, defaultDays, 'The number of days to look ahead.'),
       }),
       answers: { 200: pageSchema(expirationSchema) },
-      handle: async ({ query: { cursor, limit, days } }) => {
+      handle: async ({ operator, query: { cursor, limit, days } }) => {
         const { after: last } = pager.open(cursor);
         const after = last && { ...last, at: new Date(last.at) };
         const { clock, database, config } = core;
-        const deps = { clock, signingKeyDays: config.signingKeyDays };
+        // The signing key is of the deployment, whose operators rotate it.
+        const signingKeyDays = operator.organizationId === null ? config.signingKeyDays : 0;
+        const deps = { clock, signingKeyDays };
         const rows = await listExpirations(database, deps, { days, limit, after });
         return pager.answer(rows, { limit }, present, ({ kind, at, order }) => ({ kind, at: at.toISOString(), order }));
       },

@@ -26,7 +26,6 @@ export const expirationPages: readonly Page[] = [
   {
     method: 'get',
     path: '/expirations',
-    isForDeployment: true,
     permission: 'integrations:view',
     handle: async (visit) => {
       const days = visit.query['days'] || defaultLength;
@@ -67,7 +66,6 @@ export const expirationPages: readonly Page[] = [
   {
     method: 'get',
     path: '/expirations.ics',
-    isForDeployment: true,
     permission: 'integrations:view',
     handle: async (visit) => ({
       download: 'keyturn.ics',

@@ -37,7 +37,7 @@ export const homePage: Page = {
         <section class="card" aria-labelledby="attention">
           <div class="card-head">
             <h2 id="attention">${t('What needs attention')}</h2>
-            ${visit.operator.organizationId === null && html`<a href="/console/notices">${t('Notices')}</a><a href="/console/expirations">${t('What ends soon')}</a>`}
+            ${visit.operator.organizationId === null && html`<a href="/console/notices">${t('Notices')}</a>`}<a href="/console/expirations">${t('What ends soon')}</a>
           </div>
           ${attention.data.length === 0 ? notice('ok', t('Nothing needs attention.')) : attentionList(visit, attention)}
         </section>

@@ -28,7 +28,7 @@ export const contactFormPages: readonly Page[] = [
     permission: 'contacts:manage',
     handle: async (visit) => {
       const { form } = visit;
-      const body = { ...readContactForm(form), organization_id: form.get('organization_id') || undefined };
+      const body = { ...readContactForm(visit, []), organization_id: form.get('organization_id') || undefined };
       const request = { body, once: visit.once };
       const result = await attempt(() => visit.call<ShownContact>('POST /contacts', request));
       if ('problem' in result) return showForm(visit, { form, problem: result.problem });
@@ -55,7 +55,7 @@ export const contactFormPages: readonly Page[] = [
       const { body: contact } = await findContact(visit);
       const revision = form.get('revision') ?? '';
       const params = { id: contact.id };
-      const body = readContactForm(form);
+      const body = readContactForm(visit, contact.permissions);
       const at = `/console/contacts/${contact.id}` as const;
       const call = { params, body, revision };
       const result = await attempt(() => saveEdit(visit, contact, 'PATCH /contacts/{id}', call, at));
@@ -89,7 +89,7 @@ async function showForm(
         ${postForm(
           visit.path,
           html`${revision && html`<input type="hidden" name="revision" value=${revision} />`} ${organization}
-            ${contactFields(visit, readEntries(form, problem))}
+            ${contactFields(visit, readEntries(form, problem), contact?.permissions ?? [])}
             <div class="actions">
               <button class="primary">${contact ? t('Save') : t('Create')}</button><a class="button" href=${back.path}>${t('Cancel')}</a>
             </div>`,
@@ -108,10 +108,19 @@ const meanings: Readonly<Record<Permission, Message>> = {
   'audit:view': msg('See the audit log and verify it.'),
 };
 
+/** The permissions that people grant in the portal. */
+const portalPermissions: readonly Permission[] = ['integrations:edit', 'api_key:manage'];
+
+/** Returns the permissions that a form offers: in the portal two, and those that the contact has already. */
+function offeredPermissions({ site }: Visit, held: readonly Permission[]): readonly Permission[] {
+  if (site.name === 'console') return permissions;
+  return permissions.filter((each) => portalPermissions.includes(each) || held.includes(each));
+}
+
 /**
  * Renders the form fields of a contact. Operators can grant or withdraw only the permissions that they have themselves.
  */
-function contactFields(visit: Visit, entries: Entries): VNode {
+function contactFields(visit: Visit, entries: Entries, held: readonly Permission[]): VNode {
   const granted = entries.form.getAll('permissions');
   const { error } = entry(entries, 'permissions');
   return html`${textField({ ...entry(entries, 'name'), label: t('Name'), required: true, maxlength: 200 })}
@@ -126,7 +135,7 @@ function contactFields(visit: Visit, entries: Entries): VNode {
       <legend>${t('Operator permissions')}</legend>
       ${error && html`<p class="error">${error}</p>`}
       <p class="hint">${t('A contact that only uses access keys needs no permissions. You can grant and withdraw only permissions that you have yourself.')}</p>
-      ${permissions.map((permission) => {
+      ${offeredPermissions(visit, held).map((permission) => {
         const isGranted = granted.includes(permission);
         const mayChange = visit.can(permission);
         return html`${checkbox({
@@ -143,13 +152,24 @@ function contactFields(visit: Visit, entries: Entries): VNode {
 }
 
 /** Converts the submitted form to the request body of the contact endpoints. */
-function readContactForm(form: URLSearchParams): Record<string, unknown> {
+function readContactForm(visit: Visit, held: readonly Permission[]): Record<string, unknown> {
+  const { form } = visit;
   return {
     name: form.get('name')?.trim() ?? '',
     email: form.get('email')?.trim() ?? '',
     external_id: form.get('external_id')?.trim() || null,
-    permissions: form.getAll('permissions'),
+    permissions: readPermissions(visit, held),
   };
+}
+
+/** In the portal, the permissions to change things include that to see them, because their pages require it. */
+function readPermissions(visit: Visit, held: readonly Permission[]): string[] {
+  const given = visit.form.getAll('permissions');
+  if (visit.site.name === 'console') return given;
+  const offered = given.filter((each) => offeredPermissions(visit, held).some((permission) => permission === each));
+  const needsView = offered.some((each) => portalPermissions.some((permission) => permission === each));
+  const includes = needsView && visit.can('integrations:view') && !offered.includes('integrations:view');
+  return includes ? ['integrations:view', ...offered] : offered;
 }
 
 /** Converts an existing contact to the values of its form. */

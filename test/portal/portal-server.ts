@@ -9,7 +9,7 @@ type Person = { contact_id: string } | { organization_id: string; email: string;
 
 export type PortalServer = ConsoleServer & {
   /** Requests a page of the portal. Stores no cookies and follows no redirects. */
-  open(path: string, cookie?: string): Promise<PortalAnswer>;
+  open(path: string, cookie?: string, headers?: Record<string, string>): Promise<PortalAnswer>;
   /** Sends a form from a page of the portal. */
   submit(
     path: string,
@@ -53,7 +53,7 @@ export async function startPortal(options: Parameters<typeof startConsole>[0] = 
     post,
     submit,
     link,
-    open: (path, cookie) => ask(path, cookie, {}),
+    open: (path, cookie, headers = {}) => ask(path, cookie, { headers }),
     async enter(person, permissions, more) {
       const code = new URL(await link(person, permissions, more)).searchParams.get('code') ?? '';
       const answer = await submit('/portal/sign-in', { code });

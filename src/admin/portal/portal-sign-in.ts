@@ -20,6 +20,7 @@ import { confirmForm, organizationForm, ownPath, providerForm, refused } from '.
 import { singleSignOn } from '../console/sign-in/single-sign-on.ts';
 import { lookOf, showLook, siteOf } from '../console/site.ts';
 import { createAttemptLimit } from '../operator-auth.ts';
+import { proofSteps } from './proof-steps.ts';
 import { mailSignIn } from './sign-in-by-mail.ts';
 
 /** Maximum number of failed attempts per minute from one network. */
@@ -261,57 +262,5 @@ function linkForm(
       ${next && html`<input type="hidden" name="next" value=${next} />`}
       <button class="primary" autofocus>${t('Continue')}</button>
     </form>
-  </div>`;
-}
-
-/** Renders the steps that renew the proof of identity, and the button that sends the kept form again. */
-function proofSteps(page: {
-  withPasskey?: VNode;
-  title: string;
-  lead: string;
-  provider: string;
-  returnUrl: string | null;
-  /** Whether people can request a link by e-mail. */
-  hasMail: boolean;
-  action: string;
-  fields: URLSearchParams;
-}): VNode {
-  const { withPasskey, title, lead, provider, returnUrl, hasMail, action, fields } = page;
-  const inNewTab = (href: string) => (content: ComponentChildren) =>
-    html`<a href=${href} target="_blank" rel="noopener">${content}</a>`;
-  return html`<div class="narrow sign-in">
-    <h1>${title}</h1>
-    <p>${lead}</p>
-    ${withPasskey}
-    <form class="card stack" method="post" action=${action}>
-      ${hiddenFields(fields)}
-      <ol class="numbered">
-        <li>
-          ${
-            returnUrl
-              ? rich(
-                  '<a>Open {provider} in a new tab</a>, and open the integrations there. That signs you in here too.',
-                  { provider, a: inNewTab(returnUrl) },
-                )
-              : hasMail
-                ? rich('<a>Request a sign-in link by e-mail in a new tab</a>, and open it in this browser.', {
-                    a: inNewTab('/console/sign-in'),
-                  })
-                : t('Ask for a new link where you got the last one, and open it in another tab of this browser.')
-          }
-        </li>
-        <li>${t('Come back to this tab, and continue.')}</li>
-      </ol>
-      <button class="primary">${t('Continue')}</button>
-    </form>
-    ${
-      hasMail &&
-      returnUrl &&
-      html`<p class="hint">
-        ${rich('You can also <a>request a sign-in link by e-mail in a new tab</a>, and open it in this browser.', {
-          a: inNewTab('/console/sign-in'),
-        })}
-      </p>`
-    }
   </div>`;
 }

@@ -1,14 +1,13 @@
 import type Router from '@koa/router';
 import { html } from 'htm/preact';
 import type { Context } from 'koa';
-import type { ComponentChildren, VNode } from 'preact';
+import type { VNode } from 'preact';
 import type { Core } from '../../core.ts';
 import { findPortalSettings } from '../../organizations/organization-store.ts';
 import type { PortalSettings } from '../../organizations/portal-settings.ts';
 import { passkeySite } from '../../passkeys/verify-passkey.ts';
-import { msg, rich, t } from '../console/languages/translate.ts';
+import { msg, t } from '../console/languages/translate.ts';
 import { allowFrames } from '../console/page-headers.ts';
-import { hiddenFields } from '../console/parts/forms.ts';
 import { notice } from '../console/parts/notices.ts';
 import { readForm, seeOther } from '../console/post-redirect-get.ts';
 import { renderDocument, returnPathOf } from '../console/render-document.ts';
@@ -134,7 +133,6 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
   /** Renews the proof of identity with the passkey in a form. Asks again, and returns false, if there is none. */
   async function proveWithForm(ctx: Context, form: URLSearchParams): Promise<boolean> {
     const passkey = form.get('passkey');
-    const code = form.get('code') ?? '';
     form.delete('operator_token');
     form.delete('passkey');
     const { operator } = ctx.state['session'] as Session;

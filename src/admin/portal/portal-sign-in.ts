@@ -8,6 +8,7 @@ import type { PortalSettings } from '../../organizations/portal-settings.ts';
 import { passkeySite } from '../../passkeys/verify-passkey.ts';
 import { msg, t } from '../console/languages/translate.ts';
 import { allowFrames } from '../console/page-headers.ts';
+import { hiddenFields } from '../console/parts/forms.ts';
 import { notice } from '../console/parts/notices.ts';
 import { readForm, seeOther } from '../console/post-redirect-get.ts';
 import { renderDocument, returnPathOf } from '../console/render-document.ts';

@@ -8,7 +8,14 @@ import { verifiersOf } from '../../../credentials/verifier.ts';
 import { KeyturnError } from '../../../errors.ts';
 import { acceptInvitation, findInvited } from '../../../invitations/invitation-store.ts';
 import { checkProof, type PasskeySite } from '../../../passkeys/verify-passkey.ts';
-import { digest, type FoundLink, findLink, insertLink, type PresentedLink, useLink } from '../../../sessions/link-store.ts';
+import {
+  digest,
+  type FoundLink,
+  findLink,
+  insertLink,
+  type PresentedLink,
+  useLink,
+} from '../../../sessions/link-store.ts';
 import type { Queryable, Row, Transaction } from '../../../storage/database.ts';
 import type { Site } from '../site.ts';
 import { continuesSession, forgetSession, type Proved, renewSession, startSession, type Visitor } from './session.ts';
@@ -17,10 +24,7 @@ import { continuesSession, forgetSession, type Proved, renewSession, startSessio
  * Proof of identity: an operator token, the code of a sign-in link with the cookie of a browser that asked for it, or the use
  * of a passkey of a site.
  */
-export type Proof =
-  | { token: string }
-  | Pick<PresentedLink, 'code' | 'browser'>
-  | { passkey: string; at: PasskeySite };
+export type Proof = { token: string } | Pick<PresentedLink, 'code' | 'browser'> | { passkey: string; at: PasskeySite };
 
 /**
  * Signs in with a new session, and ends the browser's previous one. A link to the portal that continues the same session

@@ -262,19 +262,6 @@ for (const input of document.querySelectorAll('[data-expected]')) {
 // Press the button of a link that a person has just opened from the page of another product.
 document.querySelector('form[data-press] button')?.click();
 
-// Read a chosen file into a field, as a data: URL. Forms send text only.
-for (const chooser of document.querySelectorAll('[data-reads-into]')) {
-  chooser.hidden = false;
-  const input = chooser.querySelector('input');
-  input.addEventListener('change', () => {
-    const reader = new FileReader();
-    reader.addEventListener('load', () => {
-      document.getElementById(chooser.dataset.readsInto).value = reader.result;
-    });
-    if (input.files[0]) reader.readAsDataURL(input.files[0]);
-  });
-}
-
 const wrong = document.querySelector('[aria-invalid=true]');
 (wrong?.matches('fieldset') ? wrong.querySelector('input') : wrong)?.focus();
 

@@ -108,8 +108,7 @@ const withoutRevision = [
   '/approvals/settings',
   '/approvals/{id}',
   '/operator-tokens/{id}',
-  '/policies',
-  '/organizations/{id}/policies',
+  '/policies/{name}',
 ];
 
 test('the table has each endpoint that changes a resource by PATCH, and each checks If-Match', () => {

@@ -26,6 +26,7 @@ type World = {
   provider: string;
   token: string;
   trust: string;
+  invitation: string;
 };
 
 describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('with %s', (kind) => {
@@ -84,6 +85,8 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
       issuer: 'https://issuer.example',
       conditions: [{ claim: 'sub', equals: name }],
     });
+    const invited = { email: `${crypto.randomUUID()}@example.com`, name, permissions: ['contacts:manage'], ...of };
+    const { id: invitation } = await post('/invitations', invited);
     return {
       organization,
       client,
@@ -97,6 +100,7 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
       provider,
       token: bounded,
       trust,
+      invitation,
     };
   }
 
@@ -141,6 +145,7 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
     const isOfToken = path.startsWith('/operator-tokens');
     const isOfProvider = path.startsWith('/identity-providers');
     const ofTrust = path.startsWith('/trusts') ? world?.trust : undefined;
+    const ofInvitation = path.startsWith('/invitations') ? world?.invitation : undefined;
     return path
       .replace(/\{client_id\}|:client_id/, world?.client ?? generateClientId())
       .replace(
@@ -160,7 +165,7 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
                   ? world?.contact
                   : isOfKey
                     ? world?.key
-                    : (ofWebhook ?? ofNotice ?? ofTrust)) ?? crypto.randomUUID(),
+                    : (ofWebhook ?? ofNotice ?? ofTrust ?? ofInvitation)) ?? crypto.randomUUID(),
       )
       .replace(/\{session_id\}|:session_id/, world?.session ?? crypto.randomUUID())
       .replace(/\{kid\}|:kid/, 'kid');

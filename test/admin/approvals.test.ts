@@ -234,13 +234,16 @@ test('a command says how to get approval, and goes through with --approval', asy
   expect((await runCommand([...line, '--approval', approval], as(ann))).code).toBe(0);
 });
 
-test('a change of the settings needs approval if it is one of the acts, except by the command line on the stores', async () => {
+test('a change of the settings or of a policy needs approval if it is one of the acts, except by the command line on the stores', async () => {
   expect((await settings({ acts: ['policies'] })).status).toBe(200);
   const approval = await ask('PATCH', '/approvals/settings', ann, { acts: [] });
   expect(await approve(approval, bob)).toBe(200);
   expect((await call('PATCH', '/approvals/settings', ann, { acts: ['delete'] }, approval)).status).toBe(409);
   expect((await call('PATCH', '/approvals/settings', ann, { acts: [] }, approval)).json.acts).toEqual([]);
   expect((await settings({ acts: ['policies'] })).status).toBe(200);
+  const ofPolicy = await ask('PATCH', '/policies/owner_required', ann, { stage: 'report' });
+  expect(await approve(ofPolicy, bob)).toBe(200);
+  expect((await call('PATCH', '/policies/owner_required', ann, { stage: 'report' }, ofPolicy)).status).toBe(200);
   const { databaseUrl, redisUrl, rootKey } = server.stores;
   const direct = { DATABASE_URL: databaseUrl, REDIS_URL: redisUrl, KEYTURN_ROOT_KEY: rootKey };
   expect((await runCommand(['approvals', 'settings', '--no-acts', '--no-reveal-limit'], direct)).code).toBe(0);

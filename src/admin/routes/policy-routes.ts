@@ -66,6 +66,7 @@ export function policyEndpoints(core: Core): Endpoint[] {
       operationId: 'setPolicy',
       permission: 'api_key:manage',
       asksProof: true,
+      approval: { act: 'policies', of: 'organization' },
       summary: 'Set, change or remove a policy. What is not sent stays',
       params: z.strictObject({ name }),
       body: z.strictObject({
@@ -83,6 +84,7 @@ export function policyEndpoints(core: Core): Endpoint[] {
       }),
       example: { stage: 'warn', days: 180 },
       answers: { 200: changedSchema },
+      problems: [409],
       handle: async ({ operator, params, body }) => {
         const policy = await core.change((transaction) =>
           setPolicy(transaction, core, operator, {

@@ -168,6 +168,7 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
                     : (ofWebhook ?? ofNotice ?? ofTrust ?? ofInvitation)) ?? crypto.randomUUID(),
       )
       .replace(/\{session_id\}|:session_id/, world?.session ?? crypto.randomUUID())
+      .replace(/\{passkey_id\}|:passkey_id/, crypto.randomUUID())
       .replace(/\{kid\}|:kid/, 'kid');
   }
 
@@ -288,9 +289,9 @@ describe.each(['PostgreSQL over the network', 'embedded PostgreSQL'] as const)('
 
   it('lets operators of an organization do everything that their permission allows with what is theirs', async () => {
     for (const { route, permission, reach, path } of routes()) {
-      // Below /me is only what belongs to the operator itself. Requests for approval and uses of tokens for emergencies
-      // exist only after other acts: test/admin/approvals.test.ts, test/sign-in/operator-tokens.test.ts.
-      const isOfItsOwn = /^\/(me|approvals)\/|\/acknowledge$/.test(path);
+      // Below /me is only what belongs to the operator itself. Requests for approval, uses of tokens for emergencies and
+      // passkeys exist only after other acts: test/admin/approvals.test.ts, test/sign-in.
+      const isOfItsOwn = /^\/(me|approvals)\/|\/(acknowledge|\{passkey_id\})$/.test(path);
       if (reach !== 'organization' || !path.includes('{') || isOfItsOwn) continue;
       // Routes that may delete or end something get things of their own.
       const isHarmless = route.startsWith('get') && !/\/(authorization-token|handover)$/.test(path);

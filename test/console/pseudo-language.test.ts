@@ -83,7 +83,7 @@ describeWith('Chromium')('the pages of the console in other languages', () => {
 /** Data of the server, names of variables, commands and formats, which no language changes. */
 const data = [
   /<script>.*?'&|[\w.+-]+@[\w.-]+|https?:\S+|kt[a-z]_\w*…?|\b[0-9a-f]{8}-[0-9a-f-]{27}|cli:\w+|\bcrm\b|\btier\b/g,
-  /\b[a-z_]+[.:](create|read|export)\b|\b[\w-]{43}\b/g,
+  /\b[a-z_]+[.:](create|read|export)\b|(?<![\w-])[\w-]{43}(?![\w-])/g,
   /#[0-9a-f]{6}|\bChat\b|^New$/g,
   /This deployment|\bnode\b|Order sync|Shop API|Partner( \d+)?|Of a partner|Warehouse|Never used|Signs|Operator( [a-z_]+:[a-z]+)*|integrations:view|nightly|Pipeline|Login|sync\/\d\.\d|pod-1|sync/g,
   /\b(orders|products|contacts|invoices[_ ]and[_ ]credit[_ ]notes)\b/g,

@@ -112,7 +112,7 @@ export function addPolicyCommands(group: Command): void {
       };
       const request = { params: { name }, body };
       const answer = await withAdmin((admin) =>
-        callAdmin<{ policy: ShownPolicy | null }>(admin, 'PATCH /policies/{name}', request),
+        callAdmin<{ policy?: ShownPolicy }>(admin, 'PATCH /policies/{name}', request),
       );
       present(options, answer, () =>
         answer.policy ? `${name} (${answer.policy.stage}): ${answer.policy.requirement}` : `The policy ${name} is off.`,

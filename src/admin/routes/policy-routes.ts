@@ -40,7 +40,7 @@ const policiesSchema = z
   .meta({ id: 'Policies', description: 'The policies that are set.' });
 
 const changedSchema = z
-  .strictObject({ policy: policySchema.nullable().meta({ description: 'The policy. Null: it is off.' }) })
+  .strictObject({ policy: policySchema.optional().meta({ description: 'The policy. Absent: it is off.' }) })
   .meta({ id: 'ChangedPolicy', description: 'A policy after a change.' });
 
 /** Endpoints for policies. An organization can have stricter ones in addition to those of the deployment. */
@@ -63,7 +63,7 @@ export function policyEndpoints(core: Core): Endpoint[] {
     endpoint({
       method: 'patch',
       path: '/policies/{name}',
-      operationId: 'setPolicy',
+      operationId: 'updatePolicy',
       permission: 'api_key:manage',
       asksProof: true,
       approval: { act: 'policies', of: 'organization' },
@@ -95,7 +95,7 @@ export function policyEndpoints(core: Core): Endpoint[] {
             graceDays: body.grace_days,
           }),
         );
-        return { status: 200, body: { policy: policy ? present(policy) : null } };
+        return { status: 200, body: policy ? { policy: present(policy) } : {} };
       },
     }),
   ];

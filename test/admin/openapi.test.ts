@@ -136,7 +136,8 @@ test('has an example of every body that the server itself accepts or declares, w
     for (const [status, { content = {} }] of Object.entries(responses)) {
       const declared = answers[Number(status)];
       if (declared) check(`${operationId} ${status}`, declared, content['application/json']?.example);
-      if (status < '400') continue;
+      // Node.js answers 431 without a body.
+      if (status < '400' || status === '431') continue;
       const problem = content['application/problem+json']?.example;
       check(`${operationId} ${status}`, problemSchemaOf(Number(status)), problem);
       expect(problem).toMatchObject({ status: Number(status), code: expect.stringMatching(/^[a-z_]+$/) });

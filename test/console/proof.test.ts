@@ -118,6 +118,13 @@ describe('a session whose proof of identity is older than 15 minutes', () => {
     '/webhooks/:id/rotation/undo',
     '/webhooks/:id/test',
     '/signing-keys/:kid/revoke',
+    '/invitations/:id/withdraw',
+    '/passkeys/:passkey_id/remove',
+    '/operator-tokens/:id/acknowledge',
+    // It gives a reason for a request and grants nothing.
+    '/approvals/:id/explain',
+    // Only for a person who was invited and has nothing else yet to prove their identity with.
+    '/welcome/token',
   ];
   const doors = consolePages.filter(({ method, path }) => method === 'post' && !unasked.includes(path));
 

@@ -33,6 +33,8 @@ const elsewhere: Readonly<Record<string, string>> = {
   'KEYTURN_CLIENT_CERT_PROXY=10.0.0.5': 'test/oauth/mutual-tls.test.ts',
   'kubectl label namespace': 'test/deploy/kubernetes.test.ts',
   'keyturn explain <': 'test/admin/explain.test.ts',
+  'keyturn approvals settings': 'test/admin/approvals.test.ts',
+  'keyturn export -f exported': 'test/cli/configuration.test.ts',
   'keyturn clients handover': 'test/cli/every-endpoint.test.ts',
   'keyturn identity-providers create': 'test/cli/every-endpoint.test.ts',
   'keyturn login --url https://admin.example.com --browser': 'test/sign-in/browser-login.test.ts',

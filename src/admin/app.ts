@@ -43,9 +43,29 @@ export function createAdminApp(core: Core, endpoints: readonly Endpoint[]): Koa 
   app.use(serveCommandLineToken(core, addressOf));
   app.use(requireOwnOrigin);
   app.use(createConsole(core, endpoints, addressOf));
+  app.use(requireOwnMethod(endpoints));
   app.use(router.routes());
   app.use(router.allowedMethods());
   return app;
+}
+
+/**
+ * Rejects other methods than those of a fixed path, such as `/trusts/test`. The router would take its last part for the
+ * ID of `/trusts/{id}`.
+ */
+function requireOwnMethod(endpoints: readonly Endpoint[]) {
+  const methods = new Map<string, string[]>();
+  for (const { method, path } of endpoints.filter(({ path: each }) => !each.includes('{'))) {
+    const own = method === 'get' ? ['HEAD', 'GET'] : [method.toUpperCase()];
+    methods.set(`/admin/v1${path}`, [...(methods.get(`/admin/v1${path}`) ?? []), ...own]);
+  }
+  return async (ctx: Context, next: Next): Promise<void> => {
+    const own = methods.get(ctx.path);
+    if (!own || own.includes(ctx.method)) return await next();
+    ctx.set('Allow', own.join(', '));
+    ctx.status = ctx.method === 'OPTIONS' ? 200 : 405;
+    if (ctx.method === 'OPTIONS') ctx.body = '';
+  };
 }
 
 /**

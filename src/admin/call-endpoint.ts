@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
+import { z } from 'zod';
 import { InvalidInput, KeyturnError } from '../errors.ts';
 import { readBody } from '../http/read-body.ts';
 import { parseStrictJson } from '../http/strict-json.ts';
@@ -122,7 +123,7 @@ function present(ctx: Context, answer: Answer): void {
 /** @throws {InvalidInput} if the header is not an id. */
 function readApproval(header: string): string | undefined {
   if (header === '') return undefined;
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(header)) {
+  if (!z.uuid().safeParse(header).success) {
     throw new InvalidInput('Keyturn-Approval: must be the ID of an approved request.');
   }
   return header;

@@ -23,9 +23,12 @@ const shortestRepeat = 3;
 const commonWords =
   /password|passwort|passw0rd|secret|client|admin|change-?_?me|letmein|welcome|example|default|oauth|token|qwerty|qwertz|asdfgh|zxcvbn|test|demo|prod|acme|20\d\d/gi;
 
-/** Returns whether a value can be the Client ID of an imported client. Keyturn's own prefixes are excluded. */
+/**
+ * Returns whether a value can be the Client ID of an imported client. Keyturn's own prefixes are excluded, and `import`,
+ * because `/clients/import` of the admin API is no client.
+ */
 export function isForeignClientId(value: string): boolean {
-  return value.length <= 128 && foreignIdPattern.test(value) && !ownPrefix.test(value);
+  return value.length <= 128 && foreignIdPattern.test(value) && !ownPrefix.test(value) && value !== 'import';
 }
 
 /**

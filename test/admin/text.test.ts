@@ -35,6 +35,7 @@ test('rejects text that PostgreSQL cannot store in every field of every operatio
       const at = path
         .replace('/admin/v1', '')
         .replace('{client_id}', clientId)
+        .replace('{name}', 'owner_required')
         .replace('/contacts/{id}', `/contacts/${contactId}`)
         .replace(/\{\w+\}/g, crypto.randomUUID());
       for (const { name } of operation.parameters?.filter((each) => each.in === 'query') ?? []) {

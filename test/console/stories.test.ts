@@ -369,8 +369,10 @@ describeWith('Chromium')('the console in a browser', () => {
         'Access keys',
         'Contacts',
         'Organizations',
+        'Posture',
         'Resource servers',
         'Signing keys',
+        'Workload identities',
         'Webhooks',
         'Operator tokens',
         'Explain',
@@ -386,7 +388,12 @@ describeWith('Chromium')('the console in a browser', () => {
       ['Regenerate…', 'Show secret', 'Issue token', 'Revoke all tokens…'],
     ],
     ['audits', ['audit:view'], ['Audit log', 'Operator tokens'], []],
-    ['manages contacts', ['contacts:manage'], ['Contacts', 'Organizations', 'Sign-in', 'Operator tokens'], []],
+    [
+      'manages contacts',
+      ['contacts:manage'],
+      ['Contacts', 'Organizations', 'Sign-in', 'Approvals', 'Operator tokens'],
+      [],
+    ],
   ])('offers an operator who %s only permitted sections and actions', async (_, allowed, sections, acts) => {
     const client = await register(`Offered ${allowed.join(' ')}`);
     const page = await signIn(allowed);

@@ -40,11 +40,12 @@ export function approvalSettingsEndpoints(core: Core): Endpoint[] {
       method: 'get',
       path: '/approvals/settings',
       operationId: 'getApprovalSettings',
-      permission: 'integrations:view',
+      permission: null,
       reach: 'organization',
       summary: 'Get which acts need the approval of a second person',
       query: z.strictObject({ organization_id: organization }),
       answers: { 200: approvalSettingsSchema },
+      problems: [404],
       handle: async ({ operator, query }) => {
         const id = await findScope(core.database, operator, query.organization_id);
         const effective = await findSettingsFor(core.unlimitedDatabase, id);
@@ -67,7 +68,7 @@ export function approvalSettingsEndpoints(core: Core): Endpoint[] {
       }),
       example: { acts: ['revoke_all', 'delete'], reveal_hours: 24 },
       answers: { 200: approvalSettingsSchema },
-      problems: [409],
+      problems: [404, 409],
       handle: async ({ operator, body }) => {
         const id = await findScope(core.database, operator, body.organization_id);
         const before = await findOwnSettings(core.database, id);

@@ -54,6 +54,7 @@ export function noticeSettingsEndpoints(core: Core): Endpoint[] {
       summary: 'Get which kinds of notices are sent in an organization, or to a contact',
       query: z.strictObject({ organization_id: organization, contact_id: contact }),
       answers: { 200: noticeSettingsSchema },
+      problems: [404],
       handle: async ({ operator, query }) => {
         const scope = await findScope(core.database, operator, query);
         return { status: 200, body: await show(core, core.database, scope) };
@@ -74,6 +75,7 @@ export function noticeSettingsEndpoints(core: Core): Endpoint[] {
       }),
       example: { kinds: { credential_unused: false } },
       answers: { 200: noticeSettingsSchema },
+      problems: [404],
       handle: async ({ operator, body }) => {
         const scope = await core.change(async (transaction) => {
           const found = await findScope(transaction, operator, body);

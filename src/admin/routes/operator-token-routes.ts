@@ -71,6 +71,7 @@ export function boundedTokenEndpoints(core: Core): Endpoint[] {
       example: { name: 'Deployment pipeline', permissions: ['integrations:view'] },
       idempotent: true,
       answers: { 201: issuedSchema },
+      problems: [404],
       handle: ({ operator, body, idempotent }) => {
         const contact = body.contact_id ?? operator.id;
         if (contact !== operator.id) checkPermission(operator, 'contacts:manage');

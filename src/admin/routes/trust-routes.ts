@@ -61,6 +61,7 @@ export function trustEndpoints(core: Core): Endpoint[] {
       },
       idempotent: true,
       answers: { 201: trustSchema },
+      problems: [404],
       handle: ({ operator, body: { client_id: clientId, ...body }, idempotent }) =>
         changeOnce(core, idempotent, async (transaction) => {
           const given = { ...toGivenTrust(body), name: body.name, conditions: toConditions(body.conditions) };

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { holdOrganizations } from '../../clients/hold-organizations.ts';
 import type { Core } from '../../core.ts';
 import { NotFound } from '../../errors.ts';
 import type { Queryable } from '../../storage/database.ts';
@@ -64,7 +65,8 @@ export function webhookEndpoints(core: Core): Endpoint[] {
       problems: [409],
       handle: ({ operator, body, idempotent }) =>
         changeOnce(core, idempotent, async (transaction) => {
-          const organizationId = organizationFor(operator, body.organization_id) ?? deploymentOrganization;
+          const asked = organizationFor(operator, body.organization_id) ?? deploymentOrganization;
+          const organizationId = (await holdOrganizations(transaction, [asked]))(asked).id;
           const created = await createWebhook(transaction, deps, operator, {
             name: body.name,
             url: body.url,

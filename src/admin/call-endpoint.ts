@@ -93,7 +93,7 @@ export function serveEndpoint(endpoint: Endpoint) {
       ...checked,
       expectedRevisions: endpoint.conditional ? readIfMatch(ctx.get('If-Match')) : undefined,
       idempotent: endpoint.idempotent ? readIdempotentRequest(ctx, operator, text) : undefined,
-      approval: endpoint.approval ? readApproval(ctx.get('Keyturn-Approval')) : undefined,
+      approval: endpoint.approval ? readApproval(ctx.headers['keyturn-approval']) : undefined,
     });
     present(ctx, answer);
   };
@@ -121,12 +121,10 @@ function present(ctx: Context, answer: Answer): void {
 }
 
 /** @throws {InvalidInput} if the header is not an id. */
-function readApproval(header: string): string | undefined {
-  if (header === '') return undefined;
-  if (!z.uuid().safeParse(header).success) {
-    throw new InvalidInput('Keyturn-Approval: must be the ID of an approved request.');
-  }
-  return header;
+function readApproval(header: string | string[] | undefined): string | undefined {
+  const { success, data } = z.uuid().optional().safeParse(header);
+  if (!success) throw new InvalidInput('Keyturn-Approval: must be the ID of an approved request.');
+  return data;
 }
 
 function readIdempotentRequest(ctx: Context, operator: Operator, body: string) {

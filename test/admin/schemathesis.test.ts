@@ -91,5 +91,5 @@ afterAll(async () => {
       expect(stdout).toMatch(/Test cases:\s+\d+ generated/);
     }
   },
-  120_000,
+  600_000,
 );

@@ -428,6 +428,8 @@ describeWith('Chromium')('the console in a browser', () => {
       await click(page, 'Sign in');
       const end = page.locator('time[data-exact]').first();
       const local = new Date(Date.parse(previous.retires_at) + 5.5 * 3_600_000).toISOString().slice(0, 16);
+      // The script of the page writes it once it has run.
+      await end.filter({ hasText: 'GMT' }).waitFor();
       expect(await end.textContent()).toBe(`${local.replace('T', ' ')} GMT+5:30`);
       expect(await end.getAttribute('title')).toBe(`${previous.retires_at.slice(0, 16).replace('T', ' ')} UTC`);
       expect(await page.getByText('Create and read orders').or(page.getByText('Read and create orders')).count()).toBe(

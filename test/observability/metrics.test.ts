@@ -157,6 +157,7 @@ test('puts no Client ID and no address into a label, and counts all unknown path
     'quantile',
     'le',
     'problem',
+    'stream',
   ];
   expect([...labels].filter((label) => !known.includes(label))).toEqual([]);
   expect(await read('keyturn_requests_total', { route: 'other' })).toBeGreaterThan(0);

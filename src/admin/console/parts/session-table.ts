@@ -37,7 +37,7 @@ export function sessionTable(visit: Visit, at: string, sessions: readonly ShownS
       html`${fromNow(session.created_at, visit.now)}<span class="under">${t('with {method}', { method: t(methodNames[session.method]) })}</span>`,
       fromNow(session.last_seen_at, visit.now),
       fromNow(session.expires_at, visit.now),
-      postForm(`${at}/${session.id}/end`, html`<button class="danger">${t('End')}</button>`),
+      postForm(`${at}/${session.id}/end`, html`<button class="danger nowrap">${t('End')}</button>`),
     ]),
   });
 }

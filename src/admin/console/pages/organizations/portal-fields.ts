@@ -23,22 +23,17 @@ export function portalFields(entries: Entries): VNode {
   </fieldset>`;
 }
 
-/** Renders the field for the logo. The script fills it from a file, which never leaves the browser otherwise. */
+/** Renders the field for the logo, which is text because forms send no files. */
 function logoField(entries: Entries): VNode {
   const field = entry(entries, 'logo');
   return html`${textArea({
     ...field,
     label: t('Logo'),
     rows: 2,
-    hint: t(
-      'A PNG, JPEG or WebP picture of at most {size} KiB, as a data: URL in base64. With scripts, choose a file below.',
-      { size: maxLogoBytes / 1024 },
-    ),
+    hint: t('A PNG, JPEG or WebP picture of at most {size} KiB, as a data: URL in base64.', {
+      size: maxLogoBytes / 1024,
+    }),
   })}
-  <div class="field" hidden data-reads-into="field-logo">
-    <label for="logo-file">${t('Logo from a file')}</label>
-    <input id="logo-file" type="file" accept="image/png,image/jpeg,image/webp" />
-  </div>
   ${logoProblem(field.value) === undefined && html`<p><img src=${field.value} alt=${t('The present logo')} height="24" /></p>`}`;
 }
 

@@ -43,7 +43,7 @@ describeWith('Chromium')('the details of clients and access keys, in the console
     await server?.close();
   });
 
-  const section = 'Owner, notes, token lifetime and claims';
+  const section = 'Owner, notes, token lifetime, claims and networks';
 
   it('edits every detail of an integration, and links its owner to it and back', async () => {
     const { client_id: id } = await make('/clients', { name: 'Sync', kind: 'integration', scope: 'orders:read' });

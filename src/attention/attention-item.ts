@@ -28,7 +28,7 @@ type AttentionKind = (typeof attentionKinds)[number];
 export const urgencies = ['urgent', 'soon', 'later'] as const;
 export type Urgency = (typeof urgencies)[number];
 
-/** A client or an access key that needs attention, and why. */
+/** A thing that needs attention, and the reason. */
 export type AttentionItem = {
   kind: AttentionKind;
   urgency: Urgency;
@@ -49,11 +49,20 @@ export type AttentionItem = {
   policy?: Violation;
   /** To whom a notice could not be delivered, and why; absent unless it is about one. */
   parked?: { receiver: string; reason: string };
-  /** Who requests approval; absent unless it is about a request. */
+  /** The requester of an approval; absent unless it is about a request. */
   requester?: string;
   /** Why nothing could be delivered to a webhook; absent unless it is about one. */
   lastFailure?: string | null;
 };
+
+/** Members of an item that is about no rotation and no rejected requests. */
+export const withoutUse = {
+  regenerationId: null,
+  sources: [],
+  sourceCount: 0,
+  movedCount: null,
+  requests: 0,
+} as const satisfies Partial<AttentionItem>;
 
 export type AttentionSubject = {
   type: 'client' | 'access_key' | 'notice' | 'audit_stream' | 'operator_token' | 'approval' | 'webhook';

@@ -15,6 +15,7 @@ import {
   refusedSources,
   urgencies,
   urgentMs,
+  withoutUse,
 } from './attention-item.ts';
 import { findBreakGlassUses } from './break-glass-uses.ts';
 import { findDisabledWebhooks } from './disabled-webhooks.ts';
@@ -96,12 +97,8 @@ async function findPendingApprovals(
       kind: 'approval_pending',
       urgency: 'soon',
       subject: { type: 'approval', id: approval.id, name: approval.subjectName, contact: null },
-      regenerationId: null,
       at: approval.endsAt,
-      sources: [],
-      sourceCount: 0,
-      movedCount: null,
-      requests: 0,
+      ...withoutUse,
       requester: approval.requesterName,
     })),
   };
@@ -116,12 +113,8 @@ async function findExpiringCertificates(database: Queryable, now: number, limit:
     kind: 'certificate_expiring' as const,
     urgency: end - now < urgentMs ? ('urgent' as const) : ('soon' as const),
     subject: ofClient(row.client_id, row.name),
-    regenerationId: null,
     at: new Date(end),
-    sources: [],
-    sourceCount: 0,
-    movedCount: null,
-    requests: 0,
+    ...withoutUse,
   }));
   return { kind: 'certificate_expiring', count: items.length, items: items.slice(0, limit) };
 }

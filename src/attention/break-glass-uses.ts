@@ -1,5 +1,5 @@
 import type { Queryable, Row } from '../storage/database.ts';
-import { type AttentionItem, brokenGlassMs, type Finding, maxCount } from './attention-item.ts';
+import { type AttentionItem, brokenGlassMs, type Finding, maxCount, withoutUse } from './attention-item.ts';
 
 type UseRow = Row & {
   token: string;
@@ -30,12 +30,8 @@ export async function findBreakGlassUses(database: Queryable, now: number, limit
           name: row.token_name,
           contact: { id: row.contact, name: row.contact_name },
         },
-        regenerationId: null,
         at: row.used_at,
-        sources: [],
-        sourceCount: 0,
-        movedCount: null,
-        requests: 0,
+        ...withoutUse,
       }),
     ),
   };

@@ -1,5 +1,5 @@
 import type { Queryable, Row } from '../storage/database.ts';
-import { type AttentionItem, type Finding, maxCount } from './attention-item.ts';
+import { type AttentionItem, type Finding, maxCount, withoutUse } from './attention-item.ts';
 
 type WebhookRow = Row & { id: string; name: string; last_failure: string | null; updated_at: Date };
 
@@ -17,12 +17,8 @@ export async function findDisabledWebhooks(database: Queryable, limit: number): 
         kind: 'webhook_disabled',
         urgency: 'soon',
         subject: { type: 'webhook', id: row.id, name: row.name, contact: null },
-        regenerationId: null,
         at: row.updated_at,
-        sources: [],
-        sourceCount: 0,
-        movedCount: null,
-        requests: 0,
+        ...withoutUse,
         lastFailure: row.last_failure,
       }),
     ),

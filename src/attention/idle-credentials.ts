@@ -8,6 +8,7 @@ import {
   type Urgency,
   unusedMs,
   urgentMs,
+  withoutUse,
 } from './attention-item.ts';
 import { contactName, ofClient, ofKey } from './subjects.ts';
 
@@ -140,11 +141,7 @@ function itemOf(
     kind,
     urgency,
     subject,
-    regenerationId: null,
     at,
-    sources: [],
-    sourceCount: 0,
-    movedCount: null,
-    requests: 0,
+    ...withoutUse,
   };
 }

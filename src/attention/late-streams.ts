@@ -1,6 +1,6 @@
 import { findStreamLags } from '../audit/stream-store.ts';
 import type { Queryable } from '../storage/database.ts';
-import { type AttentionItem, type Finding, streamLateMs, urgentMs } from './attention-item.ts';
+import { type AttentionItem, type Finding, streamLateMs, urgentMs, withoutUse } from './attention-item.ts';
 
 /** Finds receivers of the audit log that have not accepted an event for a while. @param targets those to examine. */
 export async function findLateStreams(
@@ -16,12 +16,8 @@ export async function findLateStreams(
         kind: 'audit_stream_late',
         urgency: age < urgentMs ? 'soon' : 'urgent',
         subject: { type: 'audit_stream', id: name, name, contact: null },
-        regenerationId: null,
         at: since,
-        sources: [],
-        sourceCount: 0,
-        movedCount: null,
-        requests: 0,
+        ...withoutUse,
       },
     ];
   });

@@ -1,5 +1,5 @@
 import type { Queryable, Row } from '../storage/database.ts';
-import { type AttentionItem, type Finding, maxCount, parkedMs } from './attention-item.ts';
+import { type AttentionItem, type Finding, maxCount, parkedMs, withoutUse } from './attention-item.ts';
 
 type ParkedRow = Row & { id: string; name: string; receiver: string; reason: string | null; settled_at: Date };
 
@@ -21,12 +21,8 @@ export async function findParkedNotices(database: Queryable, now: number, limit:
         kind: 'notice_parked',
         urgency: 'soon',
         subject: { type: 'notice', id: row.id, name: row.name, contact: null },
-        regenerationId: null,
         at: row.settled_at,
-        sources: [],
-        sourceCount: 0,
-        movedCount: null,
-        requests: 0,
+        ...withoutUse,
         parked: { receiver: row.receiver, reason: row.reason ?? 'unknown reason' },
       }),
     ),

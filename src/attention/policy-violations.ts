@@ -1,7 +1,7 @@
 import { listPolicies } from '../policies/policy-store.ts';
 import { findPosture } from '../posture/find-posture.ts';
 import type { Queryable } from '../storage/database.ts';
-import { type AttentionItem, type Finding, maxCount } from './attention-item.ts';
+import { type AttentionItem, type Finding, maxCount, withoutUse } from './attention-item.ts';
 import { ofClient, ofKey } from './subjects.ts';
 
 /** Finds the clients and access keys that violate a policy in the stage warn or enforce, the worst first. */
@@ -18,12 +18,8 @@ export async function findPolicyViolations(database: Queryable, now: number, lim
         kind: 'policy_violated',
         urgency: 'later',
         subject: subject.kind === 'access_key' ? ofKey(named) : ofClient(publicId, name),
-        regenerationId: null,
         at: subject.lastUsedAt,
-        sources: [],
-        sourceCount: 0,
-        movedCount: null,
-        requests: 0,
+        ...withoutUse,
         policy,
       },
     ];

@@ -1,5 +1,5 @@
 import type { Queryable, Row } from '../storage/database.ts';
-import { type AttentionItem, dayMs, type Finding } from './attention-item.ts';
+import { type AttentionItem, dayMs, type Finding, withoutUse } from './attention-item.ts';
 import { ofClient } from './subjects.ts';
 
 /** Maximum number of resource servers that are examined, the newest first. */
@@ -35,12 +35,8 @@ export async function findTroubledServers(database: Queryable, now: number, limi
         kind: enabled ? 'resource_server_silent' : 'resource_server_disabled',
         urgency: enabled ? 'soon' : 'urgent',
         subject: ofClient(client_id, name),
-        regenerationId: null,
         at: enabled ? last : updated_at,
-        sources: [],
-        sourceCount: 0,
-        movedCount: null,
-        requests: 0,
+        ...withoutUse,
       },
     ];
   });

@@ -3,7 +3,17 @@ import type { VNode } from 'preact';
 import { linkTo, type Message, msg, rich, t } from '../languages/translate.ts';
 import { attempt, type Listed, type Page, type Reply, type ShownNotice, type Visit } from '../page.ts';
 import { clientPath } from '../parts/client-path.ts';
-import { badge, emptyState, exactMoment, facts, fromNow, pageHeading, pagination, table } from '../parts/elements.ts';
+import {
+  badge,
+  emptyState,
+  exactMoment,
+  facts,
+  fromNow,
+  pageHeading,
+  pagination,
+  stateLinks,
+  table,
+} from '../parts/elements.ts';
 import { postForm } from '../parts/forms.ts';
 import { inLanguageOfNotices, wordsOf } from '../parts/notice-words.ts';
 import { problemNotice } from '../parts/notices.ts';
@@ -37,7 +47,6 @@ export const noticePages: readonly Page[] = [
 async function list(visit: Visit): Promise<Reply> {
   const { state, kind, cursor } = visit.query;
   const { body } = await visit.call<Listed<ShownNotice>>('GET /notices', { query: { state, kind, cursor } });
-  const filters = ['', ...Object.keys(states)] as ('' | Delivery['state'])[];
   return {
     title: t('Notices'),
     section: 'home',
@@ -49,12 +58,7 @@ async function list(visit: Visit): Promise<Reply> {
         html`<a class="button" href="/console/notices/settings">${t('Notice settings')}</a>`,
       back: { path: '/console/', label: t('Home') },
     })}
-    <nav aria-label=${t('State of the deliveries')}>
-      <p>${filters.map(
-        (each) =>
-          html`<a href=${each ? `${path}?state=${each}` : path} aria-current=${each === (state ?? '') ? 'true' : undefined}>${each ? t(states[each].text) : t('all')}</a> `,
-      )}</p>
-    </nav>
+    ${stateLinks({ label: t('State of the deliveries'), path, states, chosen: state })}
     ${
       body.data.length === 0
         ? emptyState(t('No notices'), html`<p>${t('Nothing was found.')}</p>`)

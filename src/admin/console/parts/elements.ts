@@ -2,7 +2,7 @@ import { html } from 'htm/preact';
 import type { ComponentChildren, VNode } from 'preact';
 import { type Permission, permissionNames } from '../../../contacts/contact.ts';
 import { currentLanguage } from '../languages/language.ts';
-import { msg, rich, t, translate } from '../languages/translate.ts';
+import { type Message, msg, rich, t, translate } from '../languages/translate.ts';
 
 /** Renders a page's title, lead text, actions and link back. */
 export function pageHeading({
@@ -207,6 +207,27 @@ export function table({
       )}
     </tbody>
   </table>`;
+}
+
+/**
+ * Renders links that limit a list to one state, and one to all of it.
+ * @param list.chosen the state in the address of the page.
+ */
+export function stateLinks(list: {
+  label: string;
+  path: string;
+  states: Readonly<Record<string, { text: Message }>>;
+  chosen: string | undefined;
+}): VNode {
+  const { label, path, states, chosen = '' } = list;
+  const link = (href: string, state: string, text: string) =>
+    html`<a href=${href} aria-current=${state === chosen ? 'true' : undefined}>${text}</a> `;
+  return html`<nav aria-label=${label}>
+    <p>
+      ${link(path, '', t('all'))}
+      ${Object.entries(states).map(([state, { text }]) => link(`${path}?state=${state}`, state, t(text)))}
+    </p>
+  </nav>`;
 }
 
 /**

@@ -20,6 +20,7 @@ import {
   pageHeading,
   pagination,
   permissionName,
+  stateLinks,
   table,
 } from '../../parts/elements.ts';
 import { postForm, textArea } from '../../parts/forms.ts';
@@ -83,7 +84,6 @@ async function act(visit: Visit, work: () => Promise<unknown>, isApproval = fals
 async function list(visit: Visit): Promise<Reply> {
   const { state, cursor } = visit.query;
   const { body } = await visit.call<Listed<ShownApproval>>('GET /approvals', { query: { state, cursor } });
-  const filters = ['', ...Object.keys(states)] as ('' | ShownApproval['state'])[];
   return {
     title: t('Approvals'),
     section,
@@ -94,12 +94,7 @@ async function list(visit: Visit): Promise<Reply> {
         visit.can('contacts:manage') &&
         html`<a class="button" href=${`${path}/settings`}>${t('Settings of approvals')}</a>`,
     })}
-    <nav aria-label=${t('State of the requests')}>
-      <p>${filters.map(
-        (each) =>
-          html`<a href=${each ? `${path}?state=${each}` : path} aria-current=${each === (state ?? '') ? 'true' : undefined}>${each ? t(states[each].text) : t('all')}</a> `,
-      )}</p>
-    </nav>
+    ${stateLinks({ label: t('State of the requests'), path, states, chosen: state })}
     ${
       body.data.length === 0
         ? emptyState(t('No requests'), html`<p>${t('An act that needs approval makes a request by itself.')}</p>`)

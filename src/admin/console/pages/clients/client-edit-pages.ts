@@ -8,11 +8,10 @@ import { attempt, type Page, type Reply, type ShownClient, type Visit } from '..
 import { clientPath } from '../../parts/client-path.ts';
 import { confirmForm } from '../../parts/confirmed-act.ts';
 import { detailFields, ownerOf, readDetailForm } from '../../parts/detail-fields.ts';
-import { lastUse, pageHeading } from '../../parts/elements.ts';
+import { lastUse } from '../../parts/elements.ts';
 import { readEntries } from '../../parts/entries.ts';
-import { postForm } from '../../parts/forms.ts';
+import { formPage } from '../../parts/form-page.ts';
 import { fillInNetworks } from '../../parts/network-fields.ts';
-import { problemNotice } from '../../parts/notices.ts';
 import { saveEdit } from '../../parts/save-edit.ts';
 import { countLiveTokens, recentUse } from './client-act-pages.ts';
 import { integrationFields, readClientForm, readOffers, resourceServerFields, toClientForm } from './client-form.ts';
@@ -184,21 +183,14 @@ async function showForm(
     client.kind === 'integration'
       ? integrationFields(visit, entries, await readOffers(visit, client.organization_id))
       : resourceServerFields(entries);
-  return {
-    ...(problem ? { status: problem.status } : {}),
+  return formPage(visit, {
     title: t('Edit {name}', { name: client.name }),
     section: sectionOf(client),
-    body: html`${pageHeading({ title: t('Edit {name}', { name: client.name }), lead: t('Changed permissions apply immediately, also to tokens that are already issued.'), back })}
-      ${problem && problemNotice(problem)}
-      <div class="card narrow">
-        ${postForm(
-          visit.path,
-          html`<input type="hidden" name="revision" value=${revision} />${fields}
-            ${detailFields(visit, entries, client.kind, { canPropose: true })}
-            <div class="actions">
-              <button class="primary">${t('Save')}</button><a class="button" href=${back.path}>${t('Cancel')}</a>
-            </div>`,
-        )}
-      </div>`,
-  };
+    lead: t('Changed permissions apply immediately, also to tokens that are already issued.'),
+    back,
+    problem,
+    revision,
+    submit: t('Save'),
+    fields: html`${fields} ${detailFields(visit, entries, client.kind, { canPropose: true })}`,
+  });
 }

@@ -5,10 +5,11 @@ import type { KeyturnError } from '../../../../errors.ts';
 import { type Message, msg, t } from '../../languages/translate.ts';
 import { attempt, type Listed, type Page, type Reply, type ShownContact, type Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
-import { pageHeading, permissionLabel } from '../../parts/elements.ts';
+import { permissionLabel } from '../../parts/elements.ts';
 import { type Entries, entry, readEntries } from '../../parts/entries.ts';
-import { checkbox, postForm, textField } from '../../parts/forms.ts';
-import { notice, problemNotice } from '../../parts/notices.ts';
+import { formPage } from '../../parts/form-page.ts';
+import { checkbox, textField } from '../../parts/forms.ts';
+import { notice } from '../../parts/notices.ts';
 import { organizationOfForm } from '../../parts/organization-fact.ts';
 import { saveEdit } from '../../parts/save-edit.ts';
 
@@ -79,23 +80,18 @@ async function showForm(
     ? { path: `/console/contacts/${contact.id}`, label: contact.name }
     : { path: '/console/contacts', label: t('Contacts') };
   const organization = contact ? null : await organizationOfForm(visit, form);
-  return {
-    ...(problem ? { status: problem.status } : {}),
+  return formPage(visit, {
     title,
     section: 'contacts',
-    body: html`${pageHeading({ title, back })} ${problem && problemNotice(problem)}
-      ${contact?.id === visit.operator.id && notice('warn', t('This is your own contact. If you change its permissions, you must sign in again.'))}
-      <div class="card narrow">
-        ${postForm(
-          visit.path,
-          html`${revision && html`<input type="hidden" name="revision" value=${revision} />`} ${organization}
-            ${contactFields(visit, readEntries(form, problem), contact?.permissions ?? [])}
-            <div class="actions">
-              <button class="primary">${contact ? t('Save') : t('Create')}</button><a class="button" href=${back.path}>${t('Cancel')}</a>
-            </div>`,
-        )}
-      </div>`,
-  };
+    back,
+    problem,
+    revision,
+    submit: contact ? t('Save') : t('Create'),
+    fields: html`${organization} ${contactFields(visit, readEntries(form, problem), contact?.permissions ?? [])}`,
+    above:
+      contact?.id === visit.operator.id &&
+      notice('warn', t('This is your own contact. If you change its permissions, you must sign in again.')),
+  });
 }
 
 const meanings: Readonly<Record<Permission, Message>> = {

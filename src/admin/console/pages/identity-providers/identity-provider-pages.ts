@@ -8,8 +8,8 @@ import { confirmedAct } from '../../parts/confirmed-act.ts';
 import { linesIn } from '../../parts/detail-fields.ts';
 import { badge, copyable, emptyState, pageHeading, table } from '../../parts/elements.ts';
 import { type Entries, entry, readEntries } from '../../parts/entries.ts';
-import { checkbox, postForm, textArea, textField } from '../../parts/forms.ts';
-import { problemNotice } from '../../parts/notices.ts';
+import { formPage } from '../../parts/form-page.ts';
+import { checkbox, textArea, textField } from '../../parts/forms.ts';
 import { organizationOfForm } from '../../parts/organization-fact.ts';
 
 const start = '/console/identity-providers';
@@ -157,24 +157,17 @@ async function showForm(
   const { form, provider, revision, problem } = shown;
   const title = provider?.name ?? t('Add identity provider');
   const organization = provider ? null : await organizationOfForm(visit, form);
-  return {
-    ...(problem ? { status: problem.status } : {}),
+  return formPage(visit, {
     title,
     section,
-    body: html`${pageHeading({ title, back: { path: start, label: t('Sign-in') } })} ${problem && problemNotice(problem)}
-      ${provider && addresses(visit, provider)}
-      <div class="card narrow">
-        ${postForm(
-          visit.path,
-          html`${revision && html`<input type="hidden" name="revision" value=${revision} />`} ${organization}
-            ${fields(readEntries(form, problem), provider)}
-            <div class="actions">
-              <button class="primary">${provider ? t('Save') : t('Add')}</button><a class="button" href=${start}>${t('Cancel')}</a>
-              ${provider && html`<a class="button danger" href=${`${start}/${provider.id}/delete`}>${t('Delete…')}</a>`}
-            </div>`,
-        )}
-      </div>`,
-  };
+    back: { path: start, label: t('Sign-in') },
+    problem,
+    revision,
+    submit: provider ? t('Save') : t('Add'),
+    fields: html`${organization} ${fields(readEntries(form, problem), provider)}`,
+    above: provider && addresses(visit, provider),
+    acts: provider && html` <a class="button danger" href=${`${start}/${provider.id}/delete`}>${t('Delete…')}</a>`,
+  });
 }
 
 /** Shows what has to be registered at the provider. */

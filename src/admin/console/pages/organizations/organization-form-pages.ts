@@ -4,10 +4,9 @@ import { InvalidInput, type KeyturnError } from '../../../../errors.ts';
 import { t } from '../../languages/translate.ts';
 import { attempt, type Page, type Reply, type ShownOrganization, type Visit } from '../../page.ts';
 import { linesIn, linesOf, pairsOf } from '../../parts/detail-fields.ts';
-import { pageHeading } from '../../parts/elements.ts';
 import { type Entries, entry, readEntries } from '../../parts/entries.ts';
-import { checkbox, postForm, textArea, textField } from '../../parts/forms.ts';
-import { problemNotice } from '../../parts/notices.ts';
+import { formPage } from '../../parts/form-page.ts';
+import { checkbox, textArea, textField } from '../../parts/forms.ts';
 import { saveEdit } from '../../parts/save-edit.ts';
 import { portalFields, readPortalForm, toPortalForm } from './portal-fields.ts';
 
@@ -80,23 +79,17 @@ function showForm(
     ? { path: `/console/organizations/${organization.id}`, label: organization.name }
     : { path: '/console/organizations', label: t('Organizations') };
   const entries = readEntries(form, problem);
-  return {
-    ...(problem ? { status: problem.status } : {}),
+  return formPage(visit, {
     title,
     section: 'organizations',
-    body: html`${pageHeading({ title, back })} ${problem && problemNotice(problem)}
-      <div class="card narrow">
-        ${postForm(
-          visit.path,
-          html`${revision && html`<input type="hidden" name="revision" value=${revision} />`} ${fields(entries)}
-            ${!organization?.is_deployment && ceilingFields(entries, organization?.ceiling.reveal ?? true)}
-            ${portalFields(entries)}
-            <div class="actions">
-              <button class="primary">${organization ? t('Save') : t('Create')}</button><a class="button" href=${back.path}>${t('Cancel')}</a>
-            </div>`,
-        )}
-      </div>`,
-  };
+    back,
+    problem,
+    revision,
+    submit: organization ? t('Save') : t('Create'),
+    fields: html`${fields(entries)}
+      ${!organization?.is_deployment && ceilingFields(entries, organization?.ceiling.reveal ?? true)}
+      ${portalFields(entries)}`,
+  });
 }
 
 function fields(entries: Entries): VNode {

@@ -1,7 +1,7 @@
 import type { PresetName } from '../../../../trusts/trust.ts';
 import { type Message, msg } from '../../languages/translate.ts';
 
-/** What the form of a trust proposes for a platform. */
+/** The proposals of the form of a trust for a platform. */
 type Platform = {
   name: Message;
   /** An example of the issuer, if each customer of the platform has its own. */

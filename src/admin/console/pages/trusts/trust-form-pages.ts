@@ -10,8 +10,8 @@ import { attempt, type Page, type Reply, type ShownTrust, type Visit } from '../
 import { linesIn } from '../../parts/detail-fields.ts';
 import { inWords, pageHeading } from '../../parts/elements.ts';
 import { type Entries, entry, readEntries } from '../../parts/entries.ts';
-import { checkbox, choices, postForm, selectField, textArea, textField } from '../../parts/forms.ts';
-import { problemNotice } from '../../parts/notices.ts';
+import { formPage } from '../../parts/form-page.ts';
+import { checkbox, choices, selectField, textArea, textField } from '../../parts/forms.ts';
 import { requirePicked } from '../../parts/picker.ts';
 import { platforms } from './platforms.ts';
 
@@ -120,22 +120,15 @@ function showForm(
   const back = trust
     ? { path: `${start}/${trust.id}`, label: trust.name }
     : { path: start, label: t('Workload identities') };
-  return {
-    ...(problem ? { status: problem.status } : {}),
+  return formPage(visit, {
     title,
     section,
-    body: html`${pageHeading({ title, back })} ${problem && problemNotice(problem)}
-      <div class="card narrow">
-        ${postForm(
-          visit.path,
-          html`${revision && html`<input type="hidden" name="revision" value=${revision} />`}
-            ${fields(readEntries(form, problem), trust)}
-            <div class="actions">
-              <button class="primary">${trust ? t('Save') : t('Create')}</button><a class="button" href=${back.path}>${t('Cancel')}</a>
-            </div>`,
-        )}
-      </div>`,
-  };
+    back,
+    problem,
+    revision,
+    submit: trust ? t('Save') : t('Create'),
+    fields: fields(readEntries(form, problem), trust),
+  });
 }
 
 function fields(entries: Entries, trust: ShownTrust | undefined): VNode {

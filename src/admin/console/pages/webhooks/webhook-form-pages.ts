@@ -6,9 +6,10 @@ import { rich, t } from '../../languages/translate.ts';
 import { attempt, type CreatedWebhook, type Page, type Reply, type ShownWebhook, type Visit } from '../../page.ts';
 import { copyable, exactMoment, inWords, pageHeading } from '../../parts/elements.ts';
 import { type Entries, entry, readEntries } from '../../parts/entries.ts';
+import { formPage } from '../../parts/form-page.ts';
 import { checkbox, choices, postForm, selectField, textField } from '../../parts/forms.ts';
 import { madePage } from '../../parts/made-page.ts';
-import { notice, problemNotice } from '../../parts/notices.ts';
+import { notice } from '../../parts/notices.ts';
 import { nameOfKind } from './webhook-pages.ts';
 
 const section = 'webhooks';
@@ -121,21 +122,15 @@ function showForm(
   const back = webhook
     ? { path: `/console/webhooks/${webhook.id}`, label: webhook.name }
     : { path: '/console/webhooks', label: t('Webhooks') };
-  return {
-    ...(problem ? { status: problem.status } : {}),
+  return formPage(visit, {
     title,
     section,
-    body: html`${pageHeading({ title, back })} ${problem && problemNotice(problem)}
-      <div class="card narrow">
-        ${postForm(
-          visit.path,
-          html`${revision && html`<input type="hidden" name="revision" value=${revision} />`} ${fields(readEntries(form, problem))}
-            <div class="actions">
-              <button class="primary">${webhook ? t('Save') : t('Create')}</button><a class="button" href=${back.path}>${t('Cancel')}</a>
-            </div>`,
-        )}
-      </div>`,
-  };
+    back,
+    problem,
+    revision,
+    submit: webhook ? t('Save') : t('Create'),
+    fields: fields(readEntries(form, problem)),
+  });
 }
 
 function fields(entries: Entries): VNode {

@@ -2,6 +2,7 @@ import type { CommitChange } from '../audit/audit-log.ts';
 import type { Log } from '../observability/log.ts';
 import type { Clock } from '../process/clock.ts';
 import type { Database } from '../storage/database.ts';
+import { repeatWork } from '../storage/repeat-work.ts';
 import { expireApprovals } from './manage-approvals.ts';
 
 const everyMs = 60_000;
@@ -13,14 +14,5 @@ export function startApprovalExpiry(deps: {
   change: CommitChange;
   log: Log;
 }): () => Promise<void> {
-  let running: Promise<void> = Promise.resolve();
-  const timer = setInterval(() => {
-    running = running
-      .then(() => expireApprovals(deps))
-      .catch((error: Error) => deps.log.warn({ error: error.message }, 'failed to record expired requests'));
-  }, everyMs).unref();
-  return async () => {
-    clearInterval(timer);
-    await running;
-  };
+  return repeatWork(() => expireApprovals(deps), everyMs, deps.log, 'failed to record expired requests');
 }

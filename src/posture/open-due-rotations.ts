@@ -12,8 +12,9 @@ import { findSecrets, type OwnerRef, type SecretOwner } from '../secrets/secret-
 import { claimMoment } from '../storage/claim-moment.ts';
 import type { Database, Queryable, Transaction } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
+import { repeatWork } from '../storage/repeat-work.ts';
 
-/** Opens the rotations of secrets that are older than an enforced policy allows, and lets none of them cut a program off. */
+/** Rotates secrets that are older than an enforced policy allows, without rejecting programs that still use them. */
 
 type Deps = ReviewDeps & {
   database: Database;
@@ -28,7 +29,7 @@ const tickMs = 5_000;
 /** How often the work is done. One process does it each time. */
 const everyMs = 5 * 60_000;
 const dayMs = 86_400_000;
-/** Maximum number of rotations that are opened at a time, so that owners are not told of thousands at once. */
+/** Maximum number of rotations that are opened at a time, so that owners do not get thousands of notices at once. */
 const maxOpened = 50;
 /** How long a grace period is extended while a program uses the previous secret. */
 const extensionMs = 7 * dayMs;
@@ -36,7 +37,6 @@ const maxFollowed = 200;
 
 /** Starts the work. @param isClockRight a wrong clock must not rotate anything. @returns a function that stops it. */
 export function startPolicyWork(deps: Deps, isClockRight: () => boolean): () => Promise<void> {
-  let running: Promise<void> = Promise.resolve();
   let lastSlot = -1;
 
   async function work(): Promise<void> {
@@ -51,16 +51,7 @@ export function startPolicyWork(deps: Deps, isClockRight: () => boolean): () => 
     await extendUnmoved(deps);
   }
 
-  const timer = setInterval(() => {
-    running = running
-      .then(work)
-      .catch((error: Error) => deps.log.warn({ error: error.message }, 'failed to apply policies'));
-  }, tickMs);
-  timer.unref();
-  return async () => {
-    clearInterval(timer);
-    await running;
-  };
+  return repeatWork(work, tickMs, deps.log, 'failed to apply policies');
 }
 
 async function openDueRotations(deps: Deps): Promise<void> {
@@ -77,8 +68,8 @@ async function openDueRotations(deps: Deps): Promise<void> {
 }
 
 /**
- * Finds the owners of secrets that were created before a time, the oldest first. Leaves out those whose new secret nobody
- * could be shown, and those in a grace period.
+ * Finds the owners of secrets that were created before a time, the oldest first. Leaves out owners whose new secret could
+ * not be shown, and owners in a grace period.
  */
 async function findOldSecrets(
   database: Queryable,

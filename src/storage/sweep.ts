@@ -1,5 +1,6 @@
 import type { Log } from '../observability/log.ts';
 import type { Database } from './database.ts';
+import { repeatWork } from './repeat-work.ts';
 
 const everyMs = 30_000;
 const batchSize = 1_000;
@@ -44,27 +45,20 @@ export function startSweep(
   rollUp: (database: Database) => Promise<boolean>,
   isClockRight: () => boolean = () => true,
 ): () => Promise<void> {
-  let running: Promise<void> = Promise.resolve();
   let stopped = false;
 
   async function sweep(): Promise<void> {
+    if (!isClockRight()) return;
     for (const table of tables) {
       while (!stopped && (await sweepBatch(database, table)) === batchSize);
     }
     while (!stopped && (await rollUp(database)));
   }
 
-  const timer = setInterval(() => {
-    if (!isClockRight()) return;
-    running = running
-      .then(sweep)
-      .catch((error: Error) => log.warn({ error: error.message }, 'failed to delete expired rows'));
-  }, everyMs);
-  timer.unref();
+  const stop = repeatWork(sweep, everyMs, log, 'failed to delete expired rows');
   return async () => {
     stopped = true;
-    clearInterval(timer);
-    await running;
+    await stop();
   };
 }
 

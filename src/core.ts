@@ -24,7 +24,7 @@ import { createReadiness, type Readiness } from './observability/readiness.ts';
 import type { Tracing } from './observability/tracing.ts';
 import { startPolicyWork } from './posture/open-due-rotations.ts';
 import { type Clock, createClockCheck, createDatabaseClock, type DatabaseClock } from './process/clock.ts';
-import { createStartSteps, embeddedLimitMs, type StartSteps } from './process/start-steps.ts';
+import { createStartSteps, type StartSteps } from './process/start-steps.ts';
 import { finishUnused } from './regeneration/end-regeneration.ts';
 import { countAwaitingFirstUse } from './secrets/hashed-secrets.ts';
 import { countOverlaps } from './secrets/secret-store.ts';
@@ -34,7 +34,7 @@ import type { ChangeFeed } from './storage/change.ts';
 import { createChangeFeed } from './storage/change-feed.ts';
 import type { Database } from './storage/database.ts';
 import { createLossCheck } from './storage/loss-check.ts';
-import { openDatabase, readRootKey } from './storage/open-database.ts';
+import { limitOfOpening, openDatabase, readRootKey } from './storage/open-database.ts';
 import { limitDatabase } from './storage/organization-limit.ts';
 import { createRateLimit, type RateLimit } from './storage/rate-limit.ts';
 import { startSweep } from './storage/sweep.ts';
@@ -147,8 +147,7 @@ export async function openCore(
   opened.defer(metrics.close);
   try {
     const keyRing = createKeyRing(await readRootKey(config));
-    const limitMs = config.databaseUrl === undefined ? embeddedLimitMs : undefined;
-    const opening = steps.run('the database and its schema', openDatabase(config, log), limitMs);
+    const opening = steps.run('the database and its schema', openDatabase(config, log), limitOfOpening(config));
     const measured = metrics.watchDatabase(await opening);
     opened.defer(measured.close);
     const database = tracing?.watchDatabase(measured) ?? measured;
@@ -224,6 +223,7 @@ export async function openCore(
       await insertNewNetworks(transaction, added);
     };
     const usageWriter = startUsageWriter({ counter, database, clock, log, noteUse }, () =>
+      // A wrong clock must not end a secret permanently.
       clockCheck.isRight() ? finishUnused({ ...secretDeps, database, change }) : Promise.resolve(),
     );
     opened.defer(usageWriter.close);

@@ -19,12 +19,6 @@ const logEveryMs = 1_000;
 /** Time limit of a step that waits for another process. */
 const waitLimitMs = 60_000;
 
-/**
- * Time limit of opening the embedded database. It waits for no other process, but migrates in this one: in 5 s at the
- * first start, in minutes on a busy machine or with much data. Starting again would only repeat the work.
- */
-export const embeddedLimitMs = 600_000;
-
 export function createStartSteps(log: Log): StartSteps {
   const running = new Set<string>();
   return {

@@ -17,6 +17,15 @@ export async function connectDatabase(config: Config, log: Log): Promise<Databas
 }
 
 /**
+ * Returns the time limit of `openDatabase` in milliseconds; undefined for the usual one of a start. The embedded database
+ * waits for no other process, but migrates in this one: in 5 s at the first start, in minutes on a busy machine or with
+ * much data. Starting again would only repeat the work.
+ */
+export function limitOfOpening({ databaseUrl }: Config): number | undefined {
+  return databaseUrl === undefined ? 600_000 : undefined;
+}
+
+/**
  * Opens the configured database, ready to serve. The embedded one migrates itself.
  * @throws {UsageError} if a database over the network is not migrated.
  */

@@ -1,4 +1,4 @@
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { appendAuditEvent } from '../audit/audit-log.ts';
 import { type Contact, type Permission, reachOf } from '../contacts/contact.ts';
 import { findContactsByEmail } from '../contacts/contact-store.ts';
@@ -8,6 +8,7 @@ import type { KeyRing } from '../credentials/key-ring.ts';
 import { seal, unseal } from '../credentials/sealed-copy.ts';
 import { Conflict, NotFound } from '../errors.ts';
 import type { Clock } from '../process/clock.ts';
+import { digest, randomCode } from '../sessions/link-store.ts';
 import type { SessionSite } from '../sessions/session-store.ts';
 import type { Queryable, Transaction } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
@@ -22,7 +23,7 @@ import {
 
 type Deps = { clock: Clock; keyRing: KeyRing; config: { consoleUrl: string; portalUrl: string | undefined } };
 
-/** Who is invited: a contact, or the person with an e-mail address, who becomes a contact if there is none. */
+/** The invited person: a contact, or an e-mail address, for which a contact is created if there is none. */
 export type Invited =
   | { contactId: string }
   | { organizationId: string | undefined; email: string; name: string; permissions: readonly Permission[] };
@@ -117,11 +118,11 @@ async function issue(
     expiresAt: new Date(at.getTime() + seconds * 1_000),
     acceptedAt: null,
   };
-  const secret = randomBytes(32).toString('base64url');
+  const secret = randomCode();
   const base = site === 'portal' ? (config.portalUrl ?? config.consoleUrl) : config.consoleUrl;
   const url = new URL(`/${site}/sign-in?code=${secret}&next=/console/welcome`, base).href;
   await insertInvitation(transaction, invitation, {
-    code: createHash('sha256').update(secret).digest(),
+    code: digest(secret),
     sealed: seal(keyRing, placeOf(invitation.id), url),
     invitedBy: grantor.id,
     invitedName: grantor.name,

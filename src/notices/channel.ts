@@ -1,7 +1,13 @@
-import type { Transaction } from '../storage/database.ts';
+import type { Config } from '../config.ts';
+import type { KeyRing } from '../credentials/key-ring.ts';
+import type { Clock } from '../process/clock.ts';
+import type { Database, Transaction } from '../storage/database.ts';
 import type { Notice } from './notice.ts';
 
-/** Who receives notices through a channel. */
+/** Parts of the deployment that channels of e-mail need. */
+export type MailChannelDeps = { database: Database; keyRing: KeyRing; clock: Clock; config: Config };
+
+/** A receiver of notices through a channel. */
 export type NoticeReceiver = {
   /** Unique within the channel, such as the id of a contact. */
   id: string;

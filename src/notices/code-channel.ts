@@ -1,14 +1,10 @@
-import type { Config } from '../config.ts';
-import type { KeyRing } from '../credentials/key-ring.ts';
 import { unseal } from '../credentials/sealed-copy.ts';
 import { hasValidCode } from '../handover/handover-code.ts';
 import { findHandover, type NamedHandover } from '../handover/handover-store.ts';
 import { placeOfCode } from '../handover/send-handover-code.ts';
 import { type MailDocument, renderMailHtml, renderMailText } from '../mail/mail-document.ts';
 import { createMailer } from '../mail/send-mail.ts';
-import type { Clock } from '../process/clock.ts';
-import type { Database } from '../storage/database.ts';
-import type { NoticeChannel } from './channel.ts';
+import type { MailChannelDeps, NoticeChannel } from './channel.ts';
 import type { Language } from './notice-text.ts';
 
 const texts = {
@@ -37,12 +33,7 @@ export function createCodeChannels({
   keyRing,
   clock,
   config: { mail, issuer },
-}: {
-  database: Database;
-  keyRing: KeyRing;
-  clock: Clock;
-  config: Config;
-}): NoticeChannel[] {
+}: MailChannelDeps): NoticeChannel[] {
   if (!mail) return [];
   const mailer = createMailer(mail);
   return [

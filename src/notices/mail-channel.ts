@@ -1,12 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { Config } from '../config.ts';
-import type { KeyRing } from '../credentials/key-ring.ts';
 import { findInvitationLink } from '../invitations/manage-invitations.ts';
 import { createMailer, type Mailer } from '../mail/send-mail.ts';
-import type { Clock } from '../process/clock.ts';
-import type { Database } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
-import type { NoticeChannel } from './channel.ts';
+import type { MailChannelDeps, NoticeChannel } from './channel.ts';
 import { findMailReceiver, findMailReceivers, type MailReceiver } from './mail-receivers.ts';
 import { type Notice, type NoticeKind, noticeKinds } from './notice.ts';
 import { writeNoticeMail } from './notice-mail.ts';
@@ -32,12 +28,7 @@ export function createMailChannels({
   keyRing,
   clock,
   config: { mail, issuer, consoleUrl, portalUrl },
-}: {
-  database: Database;
-  keyRing: KeyRing;
-  clock: Clock;
-  config: Config;
-}): NoticeChannel[] {
+}: MailChannelDeps): NoticeChannel[] {
   if (!mail) return [];
   const links = { issuer, console: consoleUrl, portal: portalUrl };
   return [createMailChannel({ database, keyRing, clock }, createMailer(mail), links)];
@@ -46,7 +37,7 @@ export function createMailChannels({
 /** Kinds that have a channel of their own. */
 const separate: readonly NoticeKind[] = ['handover_code_sent', 'portal_link_requested'];
 
-type Deps = { database: Database; keyRing: KeyRing; clock: Clock };
+type Deps = Omit<MailChannelDeps, 'config'>;
 
 function createMailChannel(deps: Deps, mailer: Mailer, links: MailLinks): NoticeChannel {
   const { database, keyRing } = deps;

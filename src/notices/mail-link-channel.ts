@@ -1,24 +1,14 @@
-import type { Config } from '../config.ts';
-import type { KeyRing } from '../credentials/key-ring.ts';
 import { findProvidersFor } from '../identity-providers/identity-provider-store.ts';
 import { type MailBlock, type MailDocument, renderMailHtml, renderMailText } from '../mail/mail-document.ts';
 import { createMailer, type Mailer } from '../mail/send-mail.ts';
 import { findPortalSettings } from '../organizations/organization-store.ts';
-import type { Clock } from '../process/clock.ts';
 import { insertLink } from '../sessions/link-store.ts';
 import { findRequestedLanguage } from '../sessions/mail-link-requests.ts';
-import type { Database, Queryable, Row } from '../storage/database.ts';
-import type { NoticeChannel } from './channel.ts';
+import type { Queryable, Row } from '../storage/database.ts';
+import type { MailChannelDeps, NoticeChannel } from './channel.ts';
 import { messageId } from './mail-channel.ts';
 import type { Notice } from './notice.ts';
 import { formatTime, type Language } from './notice-text.ts';
-
-type Deps = {
-  database: Database;
-  keyRing: KeyRing;
-  clock: Clock;
-  config: Config;
-};
 
 type Recipient = Row & { id: string; name: string; email: string; language: string | null; organization: string };
 
@@ -32,12 +22,12 @@ const prefix = 'mailto:';
  * known to. A link is made when its mail is sent, so no notice contains one.
  * @returns nothing if the deployment has no mail server or no portal.
  */
-export function createMailLinkChannels(deps: Deps): NoticeChannel[] {
+export function createMailLinkChannels(deps: MailChannelDeps): NoticeChannel[] {
   const { mail, portalUrl } = deps.config;
   return mail && portalUrl !== undefined ? [createMailLinkChannel(deps, createMailer(mail), portalUrl)] : [];
 }
 
-function createMailLinkChannel(deps: Deps, mailer: Mailer, portalUrl: string): NoticeChannel {
+function createMailLinkChannel(deps: MailChannelDeps, mailer: Mailer, portalUrl: string): NoticeChannel {
   const { database, clock } = deps;
   return {
     name: 'mail_link',
@@ -95,7 +85,7 @@ async function findRecipient(database: Queryable, { thing }: Notice): Promise<Re
 
 /** People of an organization that has an identity provider sign in there, because only it knows who may still do so. */
 async function makeWayIn(
-  deps: Deps,
+  deps: MailChannelDeps,
   recipient: Recipient,
   { organizationId, data }: Notice,
   portalUrl: string,

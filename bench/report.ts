@@ -28,7 +28,7 @@ export type Report = Machine & {
   results: Result[];
 };
 
-/** What the reference server does in place of a scenario that only Keyturn and some other servers have. */
+/** The scenario of the reference server to which a scenario without a counterpart there is compared. */
 const ownScenarios: { [Name in Scenario]?: Scenario } = {
   'wrong secret': 'token',
   'workload token': 'token',

@@ -96,7 +96,7 @@ export async function findSameRequest(
   return row && toApproval(row);
 }
 
-/** Who sees a request: its requester, and those with the permission that it needs. */
+/** An operator who lists requests: the operator's own, and those that need a permission of the operator. */
 export type ApprovalViewer = { id: string; permissions: readonly Permission[] };
 
 /** Lists requests, newest first. Returns one row more than `limit` if there is another page. */

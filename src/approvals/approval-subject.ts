@@ -2,7 +2,7 @@ import type { Queryable, Row } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
 import type { ApprovalSubject } from './approval.ts';
 
-/** What an act is about, as the one who approves it sees it. */
+/** The subject of an act, as an approver sees it. */
 export type FoundSubject = {
   name: string;
   organizationId: string;

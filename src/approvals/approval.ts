@@ -13,13 +13,13 @@ export type ApprovalSettings = { acts: readonly GuardedAct[]; revealHours: numbe
 export const approvalStates = ['pending', 'approved', 'refused', 'withdrawn', 'used', 'expired'] as const;
 export type ApprovalState = (typeof approvalStates)[number];
 
-/** What an act is about, as the audit log names it. */
+/** The subject of an act, as the audit log names it. */
 export type ApprovalSubject = {
   type: 'client' | 'access_key' | 'contact' | 'organization' | 'root_key';
   id: string;
 };
 
-/** What somebody asks approval for. */
+/** A request to do an act that can need approval. */
 export type GuardedRequest = {
   act: ApprovalAct;
   /** Method and path of an endpoint, such as `DELETE /clients/{client_id}`, or a command. */

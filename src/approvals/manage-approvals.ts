@@ -68,7 +68,7 @@ export async function requestApproval(
   return approval;
 }
 
-/** Says why the act is needed. @throws {NotFound} for requests of others. {Conflict} once it is decided. */
+/** Stores the reason of a request. @throws {NotFound} for requests of others. {Conflict} once it is decided. */
 export async function explainRequest(
   transaction: Transaction,
   deps: Deps,
@@ -190,7 +190,7 @@ async function requirePending(transaction: Transaction, deps: Deps, operator: Gr
 }
 
 const recentMs = 7 * 86_400_000;
-/** What gives somebody a way to act as a contact. */
+/** Actions that give a person access as a contact. */
 const accessActions = [
   'contact.create',
   'contact.invite',

@@ -104,7 +104,7 @@ async function closedBy(socket: TLSSocket, text: string, signal: AbortSignal): P
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
       socket.once('end', () => {
-        // An end before everything was written says nothing about the rest.
+        // If the receiver ends before everything was written, the rest may be lost.
         if (socket.writableFinished) resolve();
         else reject(new Error('The receiver closed the connection.'));
       });

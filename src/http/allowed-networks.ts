@@ -4,7 +4,7 @@ import { isAddressRange } from './trusted-proxies.ts';
 
 /** The networks that a credential is accepted from: one type, one check and one comparison for every kind of credential. */
 
-/** What happens in other networks: `watch` counts what `enforce` would refuse. */
+/** The reaction to requests from other networks: `watch` counts the requests that `enforce` rejects. */
 export const networkModes = ['watch', 'enforce'] as const;
 export type NetworkMode = (typeof networkModes)[number];
 

@@ -8,7 +8,7 @@ export type MailBlock =
   | { type: 'heading'; text: string }
   | { type: 'paragraph'; text: string }
   | { type: 'step'; text: string }
-  /** What the reader copies or types. */
+  /** A code that the reader copies or types. */
   | { type: 'code'; text: string }
   | { type: 'list'; label: string; items: readonly string[] }
   | { type: 'button'; label: string; url: string }

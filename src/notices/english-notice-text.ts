@@ -161,7 +161,7 @@ export const english: { texts: NoticeTexts; thing: typeof thing } = {
   },
 };
 
-/** What somebody wants to do, by the act that needs approval. */
+/** The requested acts that need approval, in words. */
 const acts: Readonly<Record<string, string>> = {
   reveal: 'show the secret again',
   revoke_all: 'revoke all tokens',

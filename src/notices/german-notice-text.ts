@@ -181,7 +181,7 @@ function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** What somebody wants to do, by the act that needs approval. */
+/** The requested acts that need approval, in words. */
 const acts: Readonly<Record<string, string>> = {
   reveal: 'das Secret noch einmal anzeigen',
   revoke_all: 'alle Tokens widerrufen',

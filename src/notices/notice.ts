@@ -60,7 +60,7 @@ export type NoticeData = {
   sources?: readonly NoticeSource[];
   source_count?: number;
   moved_count?: number;
-  /** What expires. A secret ends with a grace period, which has notices of its own. */
+  /** The kind of credential that expires. A secret ends with a grace period, which has notices of its own. */
   credential?: 'access_key' | 'certificate';
   /** Whole days until it expires, at least; 0 if it has expired. */
   days_left?: number;
@@ -90,7 +90,7 @@ export type NoticeData = {
   };
   /** The ID of an invitation, whose link mails contain. */
   invitation?: string;
-  /** What was done without the approval that it needs. */
+  /** The act that was done without the approval that it needs. */
   act?: string;
   /** Why a webhook could not be reached last. */
   last_failure?: string;

@@ -14,7 +14,7 @@ export const policyNames = [
 export type PolicyName = (typeof policyNames)[number];
 
 /**
- * What follows from a violation. `report`: the posture shows it. `warn`: answers, reviews and the home page show it too.
+ * The consequence of a violation. `report`: the posture shows it. `warn`: answers, reviews and the home page show it too.
  * `enforce`: acts that would cause it are refused as well.
  */
 export const policyStages = ['report', 'warn', 'enforce'] as const;
@@ -24,7 +24,7 @@ export type PolicyStage = (typeof policyStages)[number];
 export const policiesWithDays: readonly PolicyName[] = ['secret_age', 'unused'];
 
 export type Policy = {
-  /** That of the deployment: for all organizations. */
+  /** The organization of the deployment stands for all organizations. */
   organizationId: string;
   name: PolicyName;
   stage: PolicyStage;
@@ -37,7 +37,7 @@ export type Policy = {
   updatedAt: Date;
 };
 
-/** What policies say something about: a client or an access key. */
+/** A client or an access key, with the facts that policies judge. */
 export type PolicySubject = {
   kind: 'integration' | 'resource_server' | 'access_key';
   organizationId: string;

@@ -13,8 +13,8 @@ const ofChanges: readonly PolicyName[] = [
 ];
 
 /**
- * Requires that a change violates no enforced policy that was not violated before. What was violated before stays as it
- * is, so that a policy does not prevent other changes.
+ * Requires that a change causes no new violation of an enforced policy. Earlier violations are accepted, so that a policy
+ * does not prevent other changes.
  * @param before undefined for something new.
  * @throws {Conflict} `policy_violated` that names the policy.
  */

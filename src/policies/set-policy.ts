@@ -16,7 +16,7 @@ export type GivenPolicy = {
 const defaultGraceDays = 14;
 
 /**
- * Sets, changes or removes a policy. What is not given stays.
+ * Sets, changes or removes a policy. Members that are not given keep their value.
  * @returns undefined if the policy is off.
  * @throws {InvalidInput} if a policy that needs a number of days has none, or another one has some.
  */

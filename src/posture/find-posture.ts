@@ -23,7 +23,7 @@ export type PostureFinding = {
   count: number | null;
   /** The violated policy; null for the other kinds. */
   policy: Violation | null;
-  /** What it adds to the score of the thing. */
+  /** The points that it adds to the score of the thing. */
   score: number;
 };
 

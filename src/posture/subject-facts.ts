@@ -1,6 +1,6 @@
 import type { Queryable } from '../storage/database.ts';
 
-/** What the usage of a client or an access key says about its credentials. */
+/** Facts about the credentials of a client or an access key, from their usage. */
 export type SubjectFacts = {
   /** Networks that it was used from in 30 days, IPv4 of /24 and IPv6 of /64. */
   networks: number;

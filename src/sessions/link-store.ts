@@ -40,7 +40,7 @@ export async function insertLink(
   return `/console/sign-in?code=${code}`;
 }
 
-/** What is presented to use a link. */
+/** The parts of a request that uses a link. */
 export type PresentedLink = {
   site: SessionSite;
   code: string;
@@ -48,7 +48,7 @@ export type PresentedLink = {
   browser: string | undefined;
 };
 
-/** Who a link signs in, and where it leads back to. */
+/** The contact that a link signs in, and the URL to return to. */
 export type FoundLink = {
   name: string;
   organizationId: string;

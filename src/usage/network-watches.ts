@@ -1,7 +1,7 @@
 import { isOutside, type NetworkLimit } from '../http/allowed-networks.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 
-/** Uses of credentials that their allowed networks would refuse, while these are only watched. */
+/** Counts uses from outside the allowed networks of credentials whose networks are only watched. */
 
 /** Uses of one credential since the last batch, as a row with the names of the columns. */
 export type OutsideUse = {
@@ -67,7 +67,7 @@ export async function saveOutsideUses(transaction: Transaction, uses: readonly O
   );
 }
 
-/** What the watch of a credential has counted. */
+/** The uses of a credential from outside its watched networks. */
 export type NetworkWatch = { requests: number; firstAt: Date; lastAt: Date; lastAddress: string };
 
 /** Finds what was counted outside the current networks of a credential; undefined if nothing was. */

@@ -25,7 +25,7 @@ export type GivenConfiguration = {
   prune: boolean;
   /** IDs of changes that may cut something in use, or `all`. */
   accept: readonly string[];
-  /** That of the plan that is applied; undefined applies whatever there is to change. */
+  /** The fingerprint of the plan to apply. Undefined applies all changes without a comparison. */
   fingerprint: string | undefined;
 };
 

@@ -65,7 +65,7 @@ function waitingFor({ kind, document }: Target): readonly string[] {
 async function noteMeant(work: Work, { index, kind, document }: Target, isEarly = false): Promise<Thing | undefined> {
   const { world, meant } = work;
   const found = await kind.match(await world.things(kind), document, world).catch((error: unknown) => {
-    // What it refers to may be created by another document.
+    // Another document may create the thing that this one refers to.
     if (isEarly && error instanceof InvalidInput) return [];
     throw error;
   });

@@ -4,7 +4,7 @@ import type { FieldChange, Kind, Members, Thing } from './configuration-kind.ts'
 
 /** One change of a configuration, and what it would cut. */
 
-/** Who used something in the last 30 days. */
+/** A person or program that used something in the last 30 days. */
 export type User = { name: string; last_used_at: string };
 
 /** Something that stops working. @property used_by who used it in the last 30 days, latest first. */
@@ -62,7 +62,7 @@ export function collectChanges(): Changes {
   };
 }
 
-/** Who uses it is not part of the ID, so that an acceptance stays valid while programs run. */
+/** Returns the ID of a change. The users are not part of it, so that an acceptance stays valid while programs run. */
 function idOfChange({
   kind,
   name,

@@ -3,7 +3,7 @@ import type { Queryable } from '../../storage/database.ts';
 import type { Called, InsideRequest, Route } from '../call-endpoint.ts';
 import type { Operator } from '../operator-auth.ts';
 
-/** What documents of a configuration are, and what the server has of them. */
+/** Types of the documents of a configuration, and of the things of the server that they describe. */
 
 export type Members = Record<string, unknown>;
 
@@ -63,7 +63,7 @@ export type FieldChange = { field: string; before: unknown; after: unknown };
 /** Calls an endpoint of the admin API in the transaction. @param revision as in If-Match. */
 export type Call = <Body = Members>(route: Route, request?: InsideRequest, revision?: string) => Promise<Called<Body>>;
 
-/** What the server has, as an operator sees it in one transaction, and the names by which documents refer to it. */
+/** The things of the server, as an operator sees them in one transaction, and the names that documents use for them. */
 export type World = {
   call: Call;
   database: Queryable;

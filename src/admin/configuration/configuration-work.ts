@@ -2,7 +2,7 @@ import { Conflict, KeyturnError } from '../../errors.ts';
 import type { Changes, NewSecret } from './configuration-change.ts';
 import type { Kind, Members, World } from './configuration-kind.ts';
 
-/** What the steps of an apply share. */
+/** State and errors that the steps of an apply share. */
 
 /** A document of a request, with its position. */
 export type Target = { index: number; kind: Kind; document: Members };

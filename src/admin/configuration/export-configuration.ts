@@ -43,7 +43,7 @@ export async function exportConfiguration(
   return { documents, warnings: [...new Set(warnings)] };
 }
 
-/** Settings that say nothing are not exported. */
+/** Returns whether a document sets nothing. Such settings are not exported. */
 function isEmpty(document: Members, kind: string): boolean {
   return kind === 'notice_settings' && document['kinds'] === undefined;
 }

@@ -4,7 +4,7 @@ import { isMembers, scopesOf } from './compare-documents.ts';
 import type { Cut, User } from './configuration-change.ts';
 import type { FieldChange, Kind, Members, Thing, World } from './configuration-kind.ts';
 
-/** Says what a change takes away, and who used it in the last 30 days. */
+/** Finds what is lost by a change, and who used it in the last 30 days. */
 
 const usedWithinMs = 30 * 86_400_000;
 
@@ -34,7 +34,7 @@ const loses =
     return gone.length > 0 ? `${what} ${gone.join(', ')}` : undefined;
   };
 
-/** What a change of a member takes away, by kind. A member that is not listed takes nothing away. */
+/** Descriptions of what is lost by a change of a member, by kind. Changes of other members take nothing away. */
 const cutting: Readonly<Record<string, Readonly<Record<string, Describe>>>> = {
   resource_server: {
     status: becomes('disabled', 'it is disabled, and can introspect no tokens'),

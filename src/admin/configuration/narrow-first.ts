@@ -37,7 +37,7 @@ async function narrowsAny(work: Work, targets: readonly Target[]): Promise<boole
 }
 
 async function find({ world }: Work, { kind, document }: Target): Promise<Thing | undefined> {
-  // What a document refers to may not exist yet. Its own step reports that.
+  // A document may refer to something that does not exist yet. The step of that document reports it.
   const found = await kind.match(await world.things(kind), document, world).catch(() => []);
   return found.length === 1 ? found[0] : undefined;
 }

@@ -17,7 +17,7 @@ type Method = {
   label: Message;
   /** The instruction for the text field; absent for a secret, which Keyturn generates. */
   ask?: Message;
-  /** What it needs, if nothing is entered in the text field. */
+  /** The error if nothing is entered in the text field. */
   needs?: Message;
 };
 

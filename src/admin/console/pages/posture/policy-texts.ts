@@ -1,7 +1,7 @@
 import type { PolicyName, PolicyStage } from '../../../../policies/policy.ts';
 import { type Message, msg } from '../../languages/translate.ts';
 
-/** What policies require, and what their stages mean, as pages show them. */
+/** The texts of policies and their stages on pages. */
 
 export const policyTitles: Readonly<Record<PolicyName, Message>> = {
   secret_age: msg('Secrets are at most {days} days old'),
@@ -13,7 +13,7 @@ export const policyTitles: Readonly<Record<PolicyName, Message>> = {
   owner_required: msg('Clients have an owner'),
 };
 
-/** What is refused, or done, while a policy is enforced. */
+/** The consequences of each policy while it is enforced. */
 export const enforcementTexts: Readonly<Record<PolicyName, Message>> = {
   secret_age: msg(
     'Enforced: a rotation with a grace period is opened, and the owner is notified. The grace period is extended while a program uses the previous secret.',

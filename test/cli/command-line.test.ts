@@ -43,8 +43,8 @@ describe('the help of every command', () => {
       command.outputHelp();
       const examples = help.split('Examples:\n')[1] ?? '';
       expect(examples).toContain(`keyturn ${path}`);
-      // Completion prints a script, and help a text.
-      if (!['completion', 'help'].includes(path)) expect(help).toContain('--json');
+      // Completion prints a script, help a text, and schema always JSON.
+      if (!['completion', 'help', 'schema'].includes(path)) expect(help).toContain('--json');
     },
   );
 
@@ -58,7 +58,9 @@ describe('the help of every command', () => {
 describe('an empty value is rejected and does not mean "not given", "all" or "none"', () => {
   /** Commander checks options that must be given before it reads arguments. */
   const mandatory = ({ options }: Command) =>
-    options.flatMap(({ mandatory: isMandatory, long }) => (isMandatory ? [long as string, '2027-01-31'] : []));
+    options.flatMap(({ mandatory: isMandatory, long, argChoices }) =>
+      isMandatory ? [long as string, argChoices?.[0] ?? '2027-01-31'] : [],
+    );
   const withValue = commands.flatMap(({ path, command }) => [
     ...command.options.filter(({ required }) => required).map(({ long }) => ({ path, more: [long as string, ''] })),
     ...command.registeredArguments.map((_, index) => ({

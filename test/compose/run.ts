@@ -356,7 +356,9 @@ function buildArgs(): string[] {
 }
 
 /** Folder of a package in node_modules: its name, or the scope of a scoped package. */
-const folderOf = (name: string) => name.split('/')[0] as string;
+function folderOf(name: string): string {
+  return name.split('/')[0] as string;
+}
 
 /** Returns the folders of the packages that the server uses directly. */
 function directDependencies(): string[] {

@@ -30,13 +30,26 @@ export function textsOfPages(): Set<string> {
 /** Folders whose errors pages show. */
 const folders = [
   'access-keys',
+  'admin/portal',
   'admin/routes',
+  'approvals',
   'clients',
   'contacts',
+  'handover',
+  'identity-providers',
+  'invitations',
+  'mail',
+  'notices',
+  'operator-tokens',
   'organizations',
+  'passkeys',
+  'policies',
   'regeneration',
   'secrets',
+  'sessions',
   'tokens',
+  'trusts',
+  'webhooks',
 ];
 
 /** Files whose errors only programs and the command line get. */
@@ -48,8 +61,8 @@ export function textsOfErrors(): Map<string, string> {
   const found = new Map<string, string>();
   const sources = folders.flatMap((folder) => [...sourcesIn(folder)]).filter(([path]) => !withoutPages.test(path));
   for (const [path, code] of sources) {
-    for (const { index } of code.matchAll(/\bnew (?:InvalidInput|Conflict|Forbidden)\(/g)) {
-      const end = /\);\n|\),?\n\n/.exec(code.slice(index))?.index ?? 0;
+    for (const { index } of code.matchAll(/\b(?:new (?:InvalidInput|Conflict|Forbidden)|invalidField)\(|\breason: (?=['`])/g)) {
+      const end = /\);\n|\),?\n\n| \}|;\n/.exec(code.slice(index))?.index ?? 0;
       for (const [text] of code.slice(index, index + end).matchAll(literal)) {
         const plain = text.replace(/\$\{(?:[^{}]|\{[^{}]*\})*\}/g, '7');
         if (/^.[^ ]+ [^ ]+ /.test(plain)) found.set(readLiteral(plain), path);

@@ -4,6 +4,7 @@ import { linkTo, type Message, msg, rich, t } from '../languages/translate.ts';
 import { attempt, type Listed, type Page, type Reply, type ShownNotice, type Visit } from '../page.ts';
 import { clientPath } from '../parts/client-path.ts';
 import {
+  apiText,
   badge,
   emptyState,
   exactMoment,
@@ -112,7 +113,7 @@ async function show(visit: Visit, problem?: VNode): Promise<Reply> {
                   html`${each.receiver_name}<span class="under">${each.channel}</span>`,
                   html`${badge(states[each.state].tone, t(states[each.state].text))}${when(visit, each)}`,
                   String(each.attempts),
-                  each.reason ?? '',
+                  each.reason === null ? '' : apiText(each.reason),
                 ]),
               })
         }

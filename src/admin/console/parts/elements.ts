@@ -70,6 +70,12 @@ export function permissionLabel(permission: Permission): VNode {
   return html`${permissionName(permission)} <code class="fine">${permission}</code>`;
 }
 
+/** Shows a text of the admin API in the language of the page, or marks it as English if it has no translation. */
+export function apiText(text: string): VNode {
+  const translated = translate(text);
+  return translated === text ? html`<span lang="en" dir="ltr">${text}</span>` : html`<span>${translated}</span>`;
+}
+
 /** Renders a list of names and values. Entries with an undefined value are omitted. */
 export function facts(entries: Readonly<Record<string, ComponentChildren>>): VNode {
   return html`<dl class="facts">

@@ -3,7 +3,7 @@ import type { VNode } from 'preact';
 import { type Message, msg, t } from '../../languages/translate.ts';
 import { attempt, type Page, type Reply, type ShownTrial } from '../../page.ts';
 import { clientPath } from '../../parts/client-path.ts';
-import { badge, exactMoment, facts, pageHeading, table } from '../../parts/elements.ts';
+import { apiText, badge, exactMoment, facts, pageHeading, table } from '../../parts/elements.ts';
 import { postForm, textArea } from '../../parts/forms.ts';
 import { problemNotice } from '../../parts/notices.ts';
 
@@ -70,7 +70,7 @@ function answer(trial: ShownTrial): VNode {
     at === null ? html`<span class="muted">${t('unknown')}</span>` : exactMoment(at);
   return html`<section class="card" aria-labelledby="tested" role="status">
       <h2 id="tested">${t('Token')} ${trial.accepted ? badge('ok', t('accepted')) : badge('bad', t('rejected'))}</h2>
-      ${problem !== null && html`<p lang="en" dir="ltr">${problem}</p>`}
+      ${problem !== null && html`<p>${apiText(problem)}</p>`}
       ${facts({
         [t('Issuer')]: trial.issuer === null ? none() : html`<code>${trial.issuer}</code>`,
         [t('Key')]:

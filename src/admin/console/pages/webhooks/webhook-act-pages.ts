@@ -5,7 +5,7 @@ import { type Message, msg, rich, t } from '../../languages/translate.ts';
 import { attempt, type Page, type Reply, type ShownWebhook, type ShownWebhookTest, type Visit } from '../../page.ts';
 import { confirmedAct } from '../../parts/confirmed-act.ts';
 import type { Done } from '../../parts/done.ts';
-import { pageHeading } from '../../parts/elements.ts';
+import { apiText, pageHeading } from '../../parts/elements.ts';
 import { entry, readEntries } from '../../parts/entries.ts';
 import { postForm, textField } from '../../parts/forms.ts';
 import { notice, problemNotice } from '../../parts/notices.ts';
@@ -82,7 +82,7 @@ async function test(visit: Visit): Promise<Reply> {
               'ok',
               html`<p>${rich('<strong>Delivered.</strong> The receiver answered with status {status}.', { status: body.status })}</p>`,
             )
-          : notice('bad', html`<p><strong>${t('Not delivered.')}</strong> <span lang="en">${body.reason}</span></p>`)
+          : notice('bad', html`<p><strong>${t('Not delivered.')}</strong> ${body.reason && apiText(body.reason)}</p>`)
       }
       <p>${rich('The event had the ID <code>{eventId}</code> and the type <code>dev.keyturn.test</code>.', { eventId: body.event_id })}</p>
       <div class="actions">

@@ -3,6 +3,7 @@ import type { VNode } from 'preact';
 import { msg, rich, t, translate } from '../../languages/translate.ts';
 import type { Listed, Page, ShownWebhook, ShownWebhookDelivery, Visit } from '../../page.ts';
 import {
+  apiText,
   badge,
   emptyState,
   exactMoment,
@@ -109,7 +110,7 @@ function trouble(webhook: ShownWebhook): VNode | null {
   return notice(
     as === null ? 'warn' : 'bad',
     html`<p>
-        ${since && html`<strong>${rich('Nothing was delivered since {at}.', { at: exactMoment(since) })}</strong> `}<span lang="en">${reason}</span> ${as === null ? t('It is tried again with increasing pauses. After three days, the webhook is disabled.') : t('Enable it when the receiver works, and deliver the events of the meantime again.')}
+        ${since && html`<strong>${rich('Nothing was delivered since {at}.', { at: exactMoment(since) })}</strong> `}${reason && apiText(reason)} ${as === null ? t('It is tried again with increasing pauses. After three days, the webhook is disabled.') : t('Enable it when the receiver works, and deliver the events of the meantime again.')}
       </p>`,
   );
 }
@@ -190,7 +191,7 @@ function deliveriesOf(
             ],
             rows: deliveries.data.map(({ event, state, attempts, reason, settled_at: at }) => [
               html`${nameOfKind(event.type.split('.').at(-1) ?? '')}<span class="under"><code>${event.subject}</code>, ${fromNow(event.time, visit.now)}</span>`,
-              html`${badge(tones[state], t(states[state]))}${reason && html`<span class="under" lang="en">${reason}</span>`}`,
+              html`${badge(tones[state], t(states[state]))}${reason && html`<span class="under">${apiText(reason)}</span>`}`,
               String(attempts),
               at ? fromNow(at, visit.now) : html`<span class="muted">${t('not yet')}</span>`,
             ]),

@@ -56,12 +56,15 @@ const folders = [
 const withoutPages =
   /rotate-own-credential|import-|imported-|foreign-|revoke-own-token|issue-access-token|store-first-use|missing-scopes|portal-session-routes/;
 
+/** Begin of an error, or of the reason why a notice is not delivered. */
+const error = /\b(?:new (?:InvalidInput|Conflict|Forbidden)|invalidField)\(|\breason: (?=['`])/g;
+
 /** Returns the texts of errors, with `7` in place of each value. */
 export function textsOfErrors(): Map<string, string> {
   const found = new Map<string, string>();
   const sources = folders.flatMap((folder) => [...sourcesIn(folder)]).filter(([path]) => !withoutPages.test(path));
   for (const [path, code] of sources) {
-    for (const { index } of code.matchAll(/\b(?:new (?:InvalidInput|Conflict|Forbidden)|invalidField)\(|\breason: (?=['`])/g)) {
+    for (const { index } of code.matchAll(error)) {
       const end = /\);\n|\),?\n\n| \}|;\n/.exec(code.slice(index))?.index ?? 0;
       for (const [text] of code.slice(index, index + end).matchAll(literal)) {
         const plain = text.replace(/\$\{(?:[^{}]|\{[^{}]*\})*\}/g, '7');

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { constants, createHmac, KeyObject, sign } from 'node:crypto';
 import type { JWTPayload } from 'jose';
 import { createLog } from '../../src/observability/log.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
@@ -9,6 +9,7 @@ import {
   type FakeIssuer,
   githubClaims,
   kubernetesClaims,
+  type IssuerKey,
   makeIssuerKey,
   signWith,
   spiffeClaims,
@@ -213,9 +214,14 @@ const nearMisses: [string, () => Promise<string> | string, string][] = [
   [
     'with an algorithm that its key is not for',
     async () => {
-      const token = await github.sign(githubClaims(github.url, times()));
-      const [, payload, signature] = token.split('.');
-      return `${encode({ alg: 'PS256', kid: 'key-1', typ: 'JWT' })}.${payload}.${signature}`;
+      const [key] = github.keys as [IssuerKey];
+      const text = `${encode({ alg: 'PS256', kid: 'key-1', typ: 'JWT' })}.${encode(githubClaims(github.url, times()))}`;
+      const signature = sign('sha256', Buffer.from(text), {
+        key: KeyObject.from(key.privateKey),
+        padding: constants.RSA_PKCS1_PSS_PADDING,
+        saltLength: constants.RSA_PSS_SALTLEN_DIGEST,
+      });
+      return `${text}.${signature.toString('base64url')}`;
     },
     'No key of the issuer',
   ],

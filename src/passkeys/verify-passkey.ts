@@ -1,13 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import {
-  type AuthenticationResponseJSON,
-  generateAuthenticationOptions,
-  generateRegistrationOptions,
-  type PublicKeyCredentialCreationOptionsJSON,
-  type PublicKeyCredentialRequestOptionsJSON,
-  type RegistrationResponseJSON,
-  verifyAuthenticationResponse,
-  verifyRegistrationResponse,
+import type {
+  AuthenticationResponseJSON,
+  PublicKeyCredentialCreationOptionsJSON,
+  PublicKeyCredentialRequestOptionsJSON,
+  RegistrationResponseJSON,
 } from '@simplewebauthn/server';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { findContact } from '../contacts/contact-store.ts';
@@ -32,6 +28,9 @@ type Deps = { clock: Clock };
 
 const answerMs = 300_000;
 
+/** Loads the library at its first use: it takes 27 MB of memory, and most deployments have no passkeys. */
+const loadWebauthn = () => import('@simplewebauthn/server');
+
 /** Returns the site at a URL. */
 export function passkeySite(url: string): PasskeySite {
   const { hostname, origin } = new URL(url);
@@ -48,6 +47,7 @@ export async function beginRegistration(
   const contact = await findContact(database, contactId);
   if (!contact) throw new NotFound('contact');
   const known = await listPasskeys(database, contactId);
+  const { generateRegistrationOptions } = await loadWebauthn();
   const options = await generateRegistrationOptions({
     rpName: 'Keyturn',
     rpID: rpId,
@@ -77,6 +77,7 @@ export async function finishRegistration(
   { name, response }: { name: string; response: string },
 ): Promise<Passkey> {
   const at = new Date(clock());
+  const { verifyRegistrationResponse } = await loadWebauthn();
   const verified = await unlessInvalid(async () =>
     verifyRegistrationResponse({
       response: JSON.parse(response) as RegistrationResponseJSON,
@@ -105,6 +106,7 @@ export async function beginProof(
   { rpId }: PasskeySite,
   contactId: string | null,
 ): Promise<PublicKeyCredentialRequestOptionsJSON> {
+  const { generateAuthenticationOptions } = await loadWebauthn();
   const options = await generateAuthenticationOptions({ rpID: rpId, userVerification: 'required', timeout: answerMs });
   await insertChallenge(database, options.challenge, contactId, new Date(clock() + answerMs));
   return options;
@@ -124,6 +126,7 @@ export async function checkProof(
   contactId: string | null,
 ): Promise<string | undefined> {
   const at = new Date(clock());
+  const { verifyAuthenticationResponse } = await loadWebauthn();
   return await unlessInvalid(async () => {
     const answer = JSON.parse(response) as AuthenticationResponseJSON;
     const passkey = await lockPasskey(transaction, String(answer.id), rpId);

@@ -8,8 +8,8 @@ import { type Answer, post } from '../oauth/http-client.ts';
 import {
   type FakeIssuer,
   githubClaims,
-  kubernetesClaims,
   type IssuerKey,
+  kubernetesClaims,
   makeIssuerKey,
   signWith,
   spiffeClaims,

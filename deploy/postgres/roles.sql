@@ -5,7 +5,7 @@
 -- Running it again is safe and does not change data. In a database that another user has migrated, it transfers the
 -- tables to keyturn_migrate.
 --
---   keyturn_migrate  owns the schema; for `keyturn migrate` only
+--   keyturn_migrate  owns the schema; for `keyturn migrate` and `keyturn audit archive` only
 --   keyturn_serve    for the server and all other commands: cannot change the schema and can only append to the audit log
 --   keyturn_organization  for the server in transactions of operators of an organization: only what belongs to it
 --   keyturn_token    reads the data that a token request depends on, but no sealed copies, operator tokens or audit events; cannot write

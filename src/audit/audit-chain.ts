@@ -64,14 +64,20 @@ export function macOfAnchor(
   return mac(ring, version, JSON.stringify(['anchor', anchor.seq, Buffer.from(anchor.mac).toString('hex')]));
 }
 
-/** Returns the HMAC of a checkpoint. */
+/**
+ * Returns the HMAC of a checkpoint.
+ * @param archives SHA-256 of the archives up to `base`, which the checkpoint vouches for.
+ */
 export function macOfCheckpoint(
   ring: KeyRing,
   version: string,
-  { seq, mac: last, digest }: { seq: number; mac: Uint8Array; digest: Uint8Array },
+  { seq, mac: last, digest, base }: { seq: number; mac: Uint8Array; digest: Uint8Array; base: number },
+  archives: Uint8Array,
 ): Buffer | undefined {
-  const parts = ['checkpoint', seq, Buffer.from(last).toString('hex'), Buffer.from(digest).toString('hex')];
-  return mac(ring, version, JSON.stringify(parts));
+  const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+  const parts = ['checkpoint', seq, hex(last), hex(digest)];
+  // Checkpoints of a log without archives have the HMAC that they had before archives existed.
+  return mac(ring, version, JSON.stringify(base === 0 ? parts : [...parts, base, hex(archives)]));
 }
 
 function mac(ring: KeyRing, version: string, text: string): Buffer | undefined {

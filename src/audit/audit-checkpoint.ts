@@ -3,25 +3,53 @@ import { isSameMac } from '../credentials/signed-value.ts';
 import { UsageError } from '../errors.ts';
 import type { Log } from '../observability/log.ts';
 import type { Queryable, Row } from '../storage/database.ts';
+import { type AuditArchive, digestOfArchives } from './audit-archive.ts';
 import { type AuditAnchor, isSealed, macOfCheckpoint, mayBeEmpty } from './audit-chain.ts';
 
 /** Position up to which the whole audit log was verified. */
-export type AuditCheckpoint = { seq: number; mac: Uint8Array; digest: Uint8Array };
+export type AuditCheckpoint = {
+  seq: number;
+  mac: Uint8Array;
+  /** SHA-256 of the texts of the events after `base`. */
+  digest: Uint8Array;
+  /** The last event that was archived at that time; 0 if there was none. */
+  base: number;
+};
 
-/** Returns the last checkpoint that the current root key has sealed, or undefined. */
-export async function findCheckpoint(database: Queryable, ring: KeyRing): Promise<AuditCheckpoint | undefined> {
+/**
+ * Returns the last checkpoint that the current root key has sealed, or undefined.
+ * @param base considers only checkpoints whose digest begins after this event.
+ */
+export async function findCheckpoint(
+  database: Queryable,
+  ring: KeyRing,
+  archives: readonly AuditArchive[],
+  base?: number,
+): Promise<AuditCheckpoint | undefined> {
   // A checkpoint that an earlier root key has sealed proves nothing, because replaced keys may have leaked.
   const [row] = await database.query<Row & AuditCheckpoint & { seal: Uint8Array }>(
-    'SELECT seq, mac, digest, seal FROM audit_checkpoints WHERE key_version = $1 ORDER BY seq DESC LIMIT 1',
-    [ring.current],
+    `SELECT seq, mac, digest, base, seal FROM audit_checkpoints WHERE key_version = $1 AND base = coalesce($2, base)
+     ORDER BY seq DESC, base DESC LIMIT 1`,
+    [ring.current, base ?? null],
   );
-  return row && isSameMac(macOfCheckpoint(ring, ring.current, row), row.seal) ? row : undefined;
+  if (!row) return undefined;
+  const seal = macOfCheckpoint(ring, ring.current, row, digestOfArchives(archives, row.base));
+  return isSameMac(seal, row.seal) ? row : undefined;
 }
 
-export async function saveCheckpoint(database: Queryable, ring: KeyRing, checkpoint: AuditCheckpoint): Promise<void> {
+/** @param archives all archives, up to `base` at least. */
+export async function saveCheckpoint(
+  database: Queryable,
+  ring: KeyRing,
+  checkpoint: AuditCheckpoint,
+  archives: readonly AuditArchive[],
+): Promise<void> {
+  const { seq, mac, digest, base } = checkpoint;
+  const seal = macOfCheckpoint(ring, ring.current, checkpoint, digestOfArchives(archives, base));
   await database.query(
-    'INSERT INTO audit_checkpoints (seq, mac, digest, key_version, seal) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING',
-    [checkpoint.seq, checkpoint.mac, checkpoint.digest, ring.current, macOfCheckpoint(ring, ring.current, checkpoint)],
+    `INSERT INTO audit_checkpoints (seq, mac, digest, base, key_version, seal) VALUES ($1, $2, $3, $4, $5, $6)
+     ON CONFLICT DO NOTHING`,
+    [seq, mac, digest, base, ring.current, seal],
   );
 }
 

@@ -206,7 +206,8 @@ async function chooseVersion(transaction: Transaction, ring: KeyRing, anchor: Au
     );
   }
   const [row] = await transaction.query<{ was_left: boolean }>(
-    'SELECT EXISTS (SELECT FROM audit_events WHERE key_version = $1) AS was_left',
+    `SELECT EXISTS (SELECT FROM audit_events WHERE key_version = $1)
+       OR EXISTS (SELECT FROM audit_archives WHERE $1 = ANY (key_versions)) AS was_left`,
     [current],
   );
   // Everything created under a version leaves an event under it. If that event is missing, an earlier key was used to

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isSameMac } from '../credentials/signed-value.ts';
+import type { AuditBase } from './audit-archive.ts';
 import { type ChainedEvent, macOfEvent, textOfEvent } from './audit-chain.ts';
 import type { AuditCheckpoint } from './audit-checkpoint.ts';
 
@@ -14,6 +15,7 @@ export type AuditFinding = {
     | 'anchor_changed' // the record of the end itself is not what was written
     | 'unknown_key' // the row was written under a root key that is not configured, after the last checkpoint
     | 'old_key' // the row was written under a root key that had been replaced before
+    | 'archive_changed' // the record of an archive, whose first row this is, is not what was written
     | 'not_the_checkpoint'; // the row is not the one that the given checkpoint names
 };
 
@@ -25,8 +27,12 @@ export type AuditRowsSettings = {
   keys: ReadonlyMap<string, Uint8Array>;
   /** Vouches for rows up to it, also for those whose root key is not configured any more. */
   sealed: AuditCheckpoint | undefined;
+  /** The rows up to it are archived. */
+  base: AuditBase;
   /** If given, rows up to it are not checked. */
   start: AuditCheckpoint | undefined;
+  /** If given, the row at which a further digest ends, and another one begins. */
+  split: number | undefined;
 };
 
 /** The state after the rows that were checked so far. */
@@ -35,8 +41,10 @@ export type AuditRowsState = {
   last: { seq: number; mac: Uint8Array; version: string };
   /** The versions of the root key that rows were written under. */
   versions: ReadonlySet<string>;
-  /** SHA-256 of the texts of all rows from the first on. */
+  /** SHA-256 of the texts of all rows after the archived ones. */
   digest: Uint8Array;
+  /** SHA-256 of the texts of these rows up to the split, and after it. */
+  digests: { until: Uint8Array; after: Uint8Array } | undefined;
 };
 
 type AuditRow = ChainedEvent & { version: string; mac: Uint8Array };
@@ -52,15 +60,20 @@ type Columns = [
  * Checks rows and their order.
  * @returns a function that checks the next rows, given as a JSON array of the columns of each.
  */
-export function createRowsCheck({ current, keys, sealed, start }: AuditRowsSettings): (json: string) => AuditRowsState {
+export function createRowsCheck(settings: AuditRowsSettings): (json: string) => AuditRowsState {
+  const { current, keys, sealed, base, start, split } = settings;
   const hash = createHash('sha256');
-  const versions = new Set<string>();
-  let last = start ? { seq: start.seq, mac: start.mac, version: current } : { seq: 0, mac: noMac, version: '' };
+  const versions = new Set(start ? [] : base.versions);
+  let last = start
+    ? { seq: start.seq, mac: start.mac, version: current }
+    : { seq: base.seq, mac: base.mac, version: base.versions.at(-1) ?? '' };
   /** First row that no key has vouched for so far. */
   let unchecked: number | undefined;
   if (start) versions.add(current);
   /** Texts that are not part of `hash` yet: one update of a page takes less time than one of each row. */
   const texts: string[] = [];
+  const later = createHash('sha256');
+  let until: Uint8Array | undefined;
 
   function digest(): Uint8Array {
     hash.update(texts.splice(0).join(''));
@@ -81,6 +94,8 @@ export function createRowsCheck({ current, keys, sealed, start }: AuditRowsSetti
     last = { seq, mac: row.mac, version };
     if (start) return null;
     texts.push(text);
+    if (seq === split) until = digest();
+    else if (until) later.update(text);
     if (seq !== sealed?.seq) return null;
     const isSame = isSameMac(sealed.mac, row.mac) && isSameMac(sealed.digest, digest());
     if (!isSame) return { seq: unchecked ?? seq, problem: 'changed' };
@@ -94,11 +109,10 @@ export function createRowsCheck({ current, keys, sealed, start }: AuditRowsSetti
       finding = check(toRow(columns));
       if (finding) break;
     }
-    return { finding, last, versions, digest: digest() };
+    const digests = until && { until, after: later.copy().digest() };
+    return { finding, last, versions, digest: digest(), digests };
   };
 }
-
-const noMac = new Uint8Array(0);
 
 function toRow(columns: Columns): AuditRow {
   const [seq, at, actor, actor_name, address, action, target_type, target, before, after, version, mac, organization] =

@@ -42,13 +42,15 @@ export function recordsOf(
     previous_mac: hex(previousMac),
   };
   return [
-    ...events.map((event) => ({ name: event.action, at: event.at, json: JSON.stringify(toStreamed(event)) })),
+    ...events.map((event) => ({ name: event.action, at: event.at, json: lineOf(event) })),
     { name: 'audit.head', at: now, json: JSON.stringify(head) },
   ];
 }
 
-function toStreamed({ mac, ...event }: StoredEvent): StreamedEvent {
-  return { ...event, at: event.at.toJSON(), mac: hex(mac) };
+/** Returns an event as one line of JSON. */
+export function lineOf({ mac, ...event }: StoredEvent): string {
+  const streamed: StreamedEvent = { ...event, at: event.at.toJSON(), mac: hex(mac) };
+  return JSON.stringify(streamed);
 }
 
 function hex(bytes: Uint8Array): string {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Database, Queryable, Row } from '../storage/database.ts';
+import { Conflict, NotFound } from '../errors.ts';
+import type { Database, Queryable, Row, Transaction } from '../storage/database.ts';
 
 /** The position of a target, which this process alone may advance until the lease ends. */
 export type StreamClaim = { name: string; seq: number; mac: Uint8Array; attempts: number; lease: string };
@@ -22,9 +23,12 @@ export async function claimStream(
   leaseMs: number,
 ): Promise<StreamClaim | undefined> {
   const [row] = await database.query<Row & StreamClaim>(
-    `UPDATE audit_streams SET lease = $2, leased_until = clock_timestamp() + $3 * interval '1 millisecond'
-     WHERE name = $1 AND next_at <= $4 AND leased_until <= clock_timestamp() AND seq < (SELECT seq FROM audit_anchor)
-     RETURNING name, seq, mac, attempts, lease`,
+    // A new target begins after the archived events.
+    `UPDATE audit_streams s SET lease = $2, leased_until = clock_timestamp() + $3 * interval '1 millisecond',
+       seq = greatest(s.seq, a.seq), mac = CASE WHEN a.seq > s.seq THEN a.mac ELSE s.mac END
+     FROM (SELECT 0::bigint AS seq, ''::bytea AS mac UNION ALL SELECT last_seq, mac FROM audit_archives ORDER BY seq DESC LIMIT 1) a
+     WHERE name = $1 AND next_at <= $4 AND leased_until <= clock_timestamp() AND s.seq < (SELECT seq FROM audit_anchor)
+     RETURNING s.name, s.seq, s.mac, attempts, lease`,
     [name, randomUUID(), leaseMs, now],
   );
   return row;
@@ -70,9 +74,39 @@ export async function findStreamLags(database: Queryable, targets: readonly { na
   if (targets.length === 0) return [];
   return await database.query<Row & StreamLag>(
     // A target has no row before the first attempt.
-    `SELECT n.name, a.seq - coalesce(s.seq, 0) AS events,
+    `SELECT n.name, a.seq - greatest(s.seq, (SELECT max(last_seq) FROM audit_archives), 0) AS events,
        (SELECT at FROM audit_events WHERE seq > coalesce(s.seq, 0) ORDER BY seq LIMIT 1) AS since
      FROM unnest($1::text[]) AS n (name) LEFT JOIN audit_streams s USING (name) CROSS JOIN audit_anchor a ORDER BY n.name`,
     [targets.map(({ name }) => name)],
   );
+}
+
+/**
+ * Requires that every target has accepted the events up to one of them.
+ * @param streams the targets in this process's configuration, which may have no row yet.
+ * @param forget targets that are ignored.
+ * @throws {Conflict} with the name of one that has not.
+ */
+export async function requireDelivered(
+  database: Queryable,
+  { until, streams, forget }: { until: number; streams: readonly string[]; forget: readonly string[] },
+): Promise<void> {
+  const [behind] = await database.query<{ name: string; seq: number }>(
+    `SELECT name, coalesce(s.seq, 0) AS seq FROM unnest($1::text[]) AS n (name) FULL JOIN audit_streams s USING (name)
+     WHERE coalesce(s.seq, 0) < $2 AND name <> ALL ($3::text[]) ORDER BY name LIMIT 1`,
+    [streams, until, forget],
+  );
+  if (!behind) return;
+  throw new Conflict(
+    'stream_behind',
+    `The receiver ${behind.name} has accepted the audit log only up to event ${behind.seq}, not up to ${until}. Wait for it, or, if it is not used any more, use --forget-stream ${behind.name}. Nothing was deleted.`,
+  );
+}
+
+/** Deletes the positions of targets that are not used any more. @throws {NotFound} if one does not exist. */
+export async function forgetStreams(transaction: Transaction, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    const deleted = await transaction.query('DELETE FROM audit_streams WHERE name = $1 RETURNING name', [name]);
+    if (deleted.length === 0) throw new NotFound(`receiver ${name}`);
+  }
 }

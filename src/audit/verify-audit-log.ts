@@ -2,9 +2,17 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { isSameMac } from '../credentials/signed-value.ts';
+import { UsageError } from '../errors.ts';
 import type { Queryable } from '../storage/database.ts';
+import { type AuditArchive, baseOf, checkArchives, findArchives } from './audit-archive.ts';
 import { type AuditAnchor, auditKeys, isSealed, isVersionInUse, mayBeEmpty } from './audit-chain.ts';
-import { findCheckpoint, readCheckpoint, saveCheckpoint, writeCheckpoint } from './audit-checkpoint.ts';
+import {
+  type AuditCheckpoint,
+  findCheckpoint,
+  readCheckpoint,
+  saveCheckpoint,
+  writeCheckpoint,
+} from './audit-checkpoint.ts';
 import { type AuditFinding, type AuditRowsSettings, type AuditRowsState, createRowsCheck } from './audit-rows.ts';
 
 export type AuditVerification = {
@@ -14,6 +22,8 @@ export type AuditVerification = {
   from: number;
   /** To be kept outside the database: neither a shortened log nor an older copy of the database has it. */
   checkpoint: string;
+  /** The parts before the table, which are in files. */
+  archives: AuditArchive[];
   finding: AuditFinding | null;
 };
 
@@ -22,6 +32,8 @@ export type VerifyOptions = {
   checkpoint?: string | undefined;
   /** Verify only events after the last checkpoint that an earlier verification has sealed in the database. */
   recent?: boolean | undefined;
+  /** HMACs of archived events by their numbers, from verified files. */
+  archivedMacs?: ReadonlyMap<number, Uint8Array> | undefined;
   onProgress?: ((done: number, total: number) => void) | undefined;
 };
 
@@ -31,51 +43,101 @@ const pageSize = 1_000;
 const fewRows = 200;
 
 /**
- * Checks every row, their order, and the end of the log. If the whole log is right, seals a checkpoint in the database.
- * @throws {UsageError} if the given checkpoint has the wrong form.
+ * Checks every row after the archived ones, their order, the end of the log, and the records of archives. If all of it is
+ * right, seals a checkpoint in the database.
+ * @throws {UsageError} if the given checkpoint has the wrong form, or names an archived event whose HMAC is not given.
  */
 export async function verifyAuditLog(
   database: Queryable,
   ring: KeyRing,
-  { checkpoint, recent = false, onProgress }: VerifyOptions = {},
+  { checkpoint, recent = false, archivedMacs, onProgress }: VerifyOptions = {},
 ): Promise<AuditVerification> {
   const outside = checkpoint === undefined ? undefined : readCheckpoint(checkpoint);
-  const sealed = await findCheckpoint(database, ring);
-  // One statement, so that both values come from the same snapshot.
-  const [anchor] = await database.query<AuditAnchor & { newest: number }>(
-    'SELECT a.*, (SELECT coalesce(max(seq), 0)::bigint FROM audit_events) AS newest FROM audit_anchor a',
+  const {
+    archives,
+    anchor,
+    start,
+    state,
+    finding: found,
+  } = await checkAuditLog(database, ring, { recent, onProgress });
+  const end = anchor?.seq ?? 0;
+  const base = baseOf(archives);
+  const finding = found ?? (outside ? await checkOutside(database, outside, end, archives, archivedMacs) : null);
+  const { last, digest } = state;
+  if (!finding && !start && end > 0 && last.version === ring.current) {
+    await saveCheckpoint(database, ring, { ...last, digest, base: base.seq }, archives);
+  }
+  const from = (start?.seq ?? base.seq) + 1;
+  return { events: last.seq, from, checkpoint: writeCheckpoint(last), archives, finding };
+}
+
+type CheckOptions = Pick<VerifyOptions, 'recent' | 'onProgress'> & {
+  /** Row at which a further digest ends, and another one begins. */
+  split?: number;
+};
+
+/** Checks the log in the database, and returns what is known about it then. */
+export async function checkAuditLog(
+  database: Queryable,
+  ring: KeyRing,
+  options: CheckOptions,
+): Promise<{
+  archives: AuditArchive[];
+  anchor: AuditAnchor | undefined;
+  start: AuditCheckpoint | undefined;
+  state: AuditRowsState;
+  finding: AuditFinding | null;
+}> {
+  const archives = await findArchives(database);
+  const base = baseOf(archives);
+  const sealed = await findCheckpoint(database, ring, archives, base.seq);
+  const latest = await findCheckpoint(database, ring, archives);
+  // One statement, so that all values come from the same snapshot.
+  const [anchor] = await database.query<AuditAnchor & { oldest: number | null; newest: number }>(
+    `SELECT a.*, (SELECT min(seq) FROM audit_events) AS oldest, (SELECT coalesce(max(seq), 0)::bigint FROM audit_events) AS newest
+     FROM audit_anchor a`,
   );
   const end = anchor?.seq ?? 0;
-  const start = recent && sealed && sealed.seq <= end ? sealed : undefined;
-  const settings = { current: ring.current, keys: auditKeys(ring), sealed, start };
-  const rows = end - (start?.seq ?? 0) > fewRows ? checkInThread(settings) : checkHere(settings);
+  const start = options.recent && sealed && sealed.seq <= end ? sealed : undefined;
+  const settings = { current: ring.current, keys: auditKeys(ring), sealed, base, start, split: options.split };
+  const rows = end - (start?.seq ?? base.seq) > fewRows ? checkInThread(settings) : checkHere(settings);
   try {
-    let state = await rows.check('[]');
-    // The next page is read while this one is checked.
-    let next = readPage(database, state.last.seq, end);
-    while (!state.finding && state.last.seq < end) {
-      const page = await next;
-      if (page) {
-        next = readPage(database, page.last, end);
-        next.catch(() => undefined);
-        state = await rows.check(page.json);
-        onProgress?.(state.last.seq, end);
-      } else state = { ...state, finding: { seq: state.last.seq + 1, problem: 'cut_off' } };
-    }
-    await next;
+    const state = await checkRows(database, rows, end, options);
     const finding =
+      checkArchives(ring, archives, sealed ? base.seq : 0) ??
+      // Lists would show a row that was inserted in the place of an archived one.
+      (anchor?.oldest && anchor.oldest <= base.seq ? { seq: anchor.oldest, problem: 'changed' as const } : null) ??
       state.finding ??
       (await checkEnd(database, ring, anchor, state)) ??
-      (sealed && sealed.seq > end ? { seq: end + 1, problem: 'cut_off' as const } : null) ??
-      (outside ? await checkOutside(database, outside, end) : null);
-    const { last, digest } = state;
-    if (!finding && !start && end > 0 && last.version === ring.current) {
-      await saveCheckpoint(database, ring, { ...last, digest });
-    }
-    return { events: last.seq, from: (start?.seq ?? 0) + 1, checkpoint: writeCheckpoint(last), finding };
+      (latest && latest.seq > end ? { seq: end + 1, problem: 'cut_off' as const } : null);
+    // Rows that were archived meanwhile are not missing.
+    const isMoved = finding && (await findArchives(database)).length > archives.length;
+    return isMoved ? await checkAuditLog(database, ring, options) : { archives, anchor, start, state, finding };
   } finally {
     await rows.close();
   }
+}
+
+async function checkRows(
+  database: Queryable,
+  rows: RowsCheck,
+  end: number,
+  { onProgress }: CheckOptions,
+): Promise<AuditRowsState> {
+  let state = await rows.check('[]');
+  // The next page is read while this one is checked.
+  let next = readPage(database, state.last.seq, end);
+  while (!state.finding && state.last.seq < end) {
+    const page = await next;
+    if (page) {
+      next = readPage(database, page.last, end);
+      next.catch(() => undefined);
+      state = await rows.check(page.json);
+      onProgress?.(state.last.seq, end);
+    } else state = { ...state, finding: { seq: state.last.seq + 1, problem: 'cut_off' } };
+  }
+  await next;
+  return state;
 }
 
 type RowsCheck = { check(json: string): Promise<AuditRowsState>; close(): Promise<unknown> };
@@ -141,8 +203,16 @@ async function checkOutside(
   database: Queryable,
   { seq, mac }: { seq: number; mac: Uint8Array },
   end: number,
+  archives: readonly AuditArchive[],
+  archivedMacs: VerifyOptions['archivedMacs'],
 ): Promise<AuditFinding | null> {
+  if (seq === 0) return null;
   if (seq > end) return { seq: end + 1, problem: 'cut_off' };
+  const archive = archives.find(({ last_seq }) => seq <= last_seq);
   const [row] = await database.query<{ mac: Uint8Array }>('SELECT mac FROM audit_events WHERE seq = $1', [seq]);
-  return seq === 0 || (row && isSameMac(mac, row.mac)) ? null : { seq, problem: 'not_the_checkpoint' };
+  const stored = archive?.last_seq === seq ? archive.mac : (archivedMacs?.get(seq) ?? row?.mac);
+  if (archive && !stored) {
+    throw new UsageError(`Event ${seq} of the checkpoint is archived: give its file with --archive, ${archive.file}.`);
+  }
+  return stored && isSameMac(mac, stored) ? null : { seq, problem: 'not_the_checkpoint' };
 }

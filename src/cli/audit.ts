@@ -1,10 +1,11 @@
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { type Command, Option } from 'commander';
+import type { ArchivesVerification } from '../audit/verify-archives.ts';
+import type { AuditVerification } from '../audit/verify-audit-log.ts';
 import { addListCommand } from './acts.ts';
+import { addArchiveCommand } from './audit-archive-command.ts';
 import type { Json } from './call-admin.ts';
 import { withDatabase } from './stores.ts';
-import { CommandEnd, type OutputOptions, present, startProgress, time } from './terminal.ts';
+import { CommandEnd, type OutputOptions, plain, present, startProgress, time } from './terminal.ts';
 
 /** Members of the admin API's audit event that are displayed. */
 type ShownEvent = Json & {
@@ -16,7 +17,7 @@ type ShownEvent = Json & {
   target: string;
 };
 
-type VerifyFlags = { checkpoint?: string; recent?: true; stream?: string };
+type VerifyFlags = { checkpoint?: string; recent?: true; stream?: string; archive?: string[] };
 
 const needsRootKey = 'The audit log is verified with the root key, independently of a running server.';
 
@@ -58,7 +59,11 @@ export function addAuditCommands(audit: Command): void {
       'verify only events after the last checkpoint that a complete verification stored in the database',
     )
     .option('--stream <file>', 'verify what a target of KEYTURN_AUDIT_STREAMS has received, in place of the database')
-    .option('--json', 'print one JSON object with events, from, checkpoint and finding')
+    .option(
+      '--archive <files...>',
+      'also verify files of `audit archive`, and that they join each other and the database',
+    )
+    .option('--json', 'print one JSON object with events, from, checkpoint, archives and finding')
     .addHelpText(
       'after',
       `
@@ -67,28 +72,44 @@ Examples:
   keyturn audit verify --checkpoint 42:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
   keyturn audit verify --recent --json | jq .finding
   keyturn audit verify --stream /var/log/keyturn-audit.jsonl
+  keyturn audit verify --archive /archive/keyturn-audit-*.jsonl
 
+Events that \`keyturn audit archive\` has written to files are verified only with --archive.
 Without a checkpoint from outside the database, two changes are not detected: a log that was truncated together with its
 recorded end, and a database that was replaced by an older copy. Store what \`keyturn audit checkpoint\` prints, or the
 log lines "audit checkpoint" of a server.`,
     )
-    .action(async ({ json, stream, ...options }: OutputOptions & VerifyFlags) => {
+    .action(async ({ json, stream, archive, ...options }: OutputOptions & VerifyFlags) => {
       if (stream !== undefined) return await verifyFile(json ? { json } : {}, stream);
       const { verifyAuditLog } = await import('../audit/verify-audit-log.ts');
+      const { describeFinding, verifyArchives } = await import('../audit/verify-archives.ts');
+      const { readCheckpoint } = await import('../audit/audit-checkpoint.ts');
+      const wanted = options.checkpoint === undefined ? undefined : readCheckpoint(options.checkpoint).seq;
       const progress = await startProgress('Verifying');
       const onProgress = progress.show;
-      const verification = await withDatabase(needsRootKey, (core) =>
-        verifyAuditLog(core.database, core.keyRing, { ...options, onProgress }),
-      ).finally(progress.end);
-      const { events, from, checkpoint, finding } = verification;
-      present(
-        json ? { json } : {},
-        verification,
-        () => `${events} events${from > 1 ? `, verified from event ${from}` : ''}\ncheckpoint  ${checkpoint}`,
-      );
-      if (finding)
-        throw new CommandEnd(1, `error: The audit log was changed: event ${finding.seq}, ${finding.problem}.`);
+      const { files, ...verification } = await withDatabase(needsRootKey, async ({ database, keyRing }) => {
+        const files = archive && (await verifyArchives(database, keyRing, archive, wanted));
+        const settings = { ...options, archivedMacs: files?.macs, onProgress };
+        return { files, ...(await verifyAuditLog(database, keyRing, settings)) };
+      }).finally(progress.end);
+      const { archives, finding } = verification;
+      const shown = {
+        ...verification,
+        archives: archives.map(({ first_seq, last_seq, file, archived_at, archived_by }) => ({
+          first_event: first_seq,
+          last_event: last_seq,
+          file,
+          archived_at,
+          archived_by,
+        })),
+        ...(files ? { files: { verified: files.verified, earlier: files.earlier, findings: files.findings } } : {}),
+      };
+      present(json ? { json } : {}, shown, () => describeVerification(verification, files));
+      const problems = files?.findings.map((found) => `error: ${describeFinding(found)}.`) ?? [];
+      if (finding) problems.push(`error: The audit log was changed: event ${finding.seq}, ${finding.problem}.`);
+      if (problems.length > 0) throw new CommandEnd(1, problems.join('\n'));
     });
+  addArchiveCommand(audit);
   audit
     .command('checkpoint')
     .description(
@@ -112,13 +133,26 @@ Examples:
     });
 }
 
+function describeVerification(
+  { events, from, checkpoint, archives }: AuditVerification,
+  files: ArchivesVerification | undefined,
+): string {
+  return [
+    `${events} events${from > 1 ? `, verified from event ${from}` : ''}`,
+    ...archives.map(({ first_seq, last_seq, file, archived_at, archived_by }) => {
+      const state = files?.verified.includes(file) ? 'verified' : 'not verified';
+      const by = `at ${archived_at.toISOString()} by ${plain(archived_by)}`;
+      return `archived    events ${first_seq} to ${last_seq} in ${plain(file)}, ${by}; ${state}`;
+    }),
+    `checkpoint  ${checkpoint}`,
+  ].join('\n');
+}
+
 /** Verifies the file of a target of a stream. */
 async function verifyFile(options: OutputOptions, path: string): Promise<void> {
+  const { linesIn } = await import('../audit/archive-file.ts');
   const { verifyStream } = await import('../audit/verify-stream.ts');
-  const verification = await withDatabase(needsRootKey, (core) =>
-    // The lines are lost that are read before they are asked for, so the file is opened last.
-    verifyStream(core.keyRing, createInterface({ input: createReadStream(path, 'utf8') })),
-  );
+  const verification = await withDatabase(needsRootKey, (core) => verifyStream(core.keyRing, linesIn(path)));
   const { events, repeated, from, to, head, finding } = verification;
   present(options, verification, () =>
     [

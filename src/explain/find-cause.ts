@@ -72,6 +72,11 @@ function whenText(cause: Pick<Cause, 'at' | 'by'> | undefined): string {
   return `${at}${cause?.by ? ` by ${cause.by}` : ''}`;
 }
 
+/** Returns a sentence about the latest change. Its event may be archived. */
+function changedText(cause: Pick<Cause, 'at' | 'by'> | undefined): string {
+  return cause ? ` It was last changed${whenText(cause)}.` : '';
+}
+
 /** Explains that a client is disabled. */
 export async function explainDisabledClient(deps: CauseDeps, client: Client, until?: Date): Promise<Finding> {
   const ofOrganization = await explainDisabledOrganization(
@@ -95,7 +100,7 @@ export async function explainNetworks(deps: CauseDeps, client: Client, until?: D
     until,
   );
   const networks = client.allowedNetworks?.join(', ') ?? 'any';
-  const text = `The client “${client.name}” is accepted only from these networks: ${networks}. It was last changed${whenText(cause)}.`;
+  const text = `The client “${client.name}” is accepted only from these networks: ${networks}.${changedText(cause)}`;
   return finding('other_network', 'rejected', text, { subject: subjectOfClient(client), ...cause });
 }
 
@@ -140,7 +145,7 @@ export async function explainKey(deps: CauseDeps, key: AccessKey, rule: string, 
   }
   if (rule === 'other_client') {
     const cause = await findCause(deps, [key.id], ['access_key.update', 'access_key.create'], until);
-    const text = `The access key “${key.name}” is limited to other clients. It was last changed${whenText(cause)}.`;
+    const text = `The access key “${key.name}” is limited to other clients.${changedText(cause)}`;
     return finding(rule, 'rejected', text, { subject, ...cause });
   }
   if (rule === 'other_network' || rule === 'not_standalone') {
@@ -149,7 +154,7 @@ export async function explainKey(deps: CauseDeps, key: AccessKey, rule: string, 
       rule === 'not_standalone'
         ? 'is not accepted alone: that needs `standalone` of the key and KEYTURN_STANDALONE_KEYS of the deployment'
         : `is accepted only from these networks: ${key.allowedNetworks?.join(', ')}`;
-    const text = `The access key “${key.name}” ${limit}. It was last changed${whenText(cause)}.`;
+    const text = `The access key “${key.name}” ${limit}.${changedText(cause)}`;
     return finding(rule, 'rejected', text, { subject, ...cause });
   }
   if (rule === 'access_key_tokens_revoked') {

@@ -1,6 +1,7 @@
 import { refusedSources } from '../attention/attention-item.ts';
 import { type Expiration, type ExpirationPosition, listExpirations } from '../attention/expirations.ts';
 import { findNewlyUnused } from '../attention/idle-credentials.ts';
+import { findArchives } from '../audit/audit-archive.ts';
 import { listAuditEvents } from '../audit/read-events.ts';
 import type { Clock } from '../process/clock.ts';
 import { requireRegeneration } from '../regeneration/regeneration-store.ts';
@@ -196,8 +197,11 @@ async function findUnused(database: Queryable, now: number): Promise<Due[]> {
 /** Tells once a year that the current version of the root key is older than a year. */
 async function findOldRootKey({ database, rootKeyVersion: version }: Deps, now: number): Promise<Due[]> {
   const [rotation] = await listAuditEvents(database, { action: 'root_key.rotate', limit: 1 });
-  const [first] = rotation ? [rotation] : await listAuditEvents(database, { sort: 'at', limit: 1 });
-  const days = first ? Math.floor((now - first.at.getTime()) / dayMs) : 0;
+  const archives = rotation ? [] : await findArchives(database);
+  const archived = archives.findLast((archive) => archive.root_key_rotated_at)?.root_key_rotated_at;
+  const [first] = await listAuditEvents(database, { sort: 'at', limit: 1 });
+  const since = rotation?.at ?? archived ?? archives[0]?.first_at ?? first?.at;
+  const days = since ? Math.floor((now - since.getTime()) / dayMs) : 0;
   if (days <= maxRootKeyDays) return [];
   const moment = `root key:${version}:${Math.floor(days / maxRootKeyDays)}`;
   return [

@@ -105,7 +105,8 @@ test('verification of a stream finds events that were removed, changed or cut of
   const forged = { ...head, head: { ...head?.head, seq: 1 } };
   expect((await verify([...lines, JSON.stringify(forged)])).finding).toEqual({ seq: 1, problem: 'anchor_changed' });
   expect((await verify(lines, createKeyRing(generateRootKey('v1')))).finding).toEqual({ seq: 1, problem: 'changed' });
-  expect(await verify([...lines, ...lines.slice(0, 10)])).toMatchObject({ repeated: 10, finding: null });
+  const again = lines.filter((line) => line.startsWith('{"seq":')).slice(0, 10);
+  expect(await verify([...lines, ...again])).toMatchObject({ repeated: 10, finding: null });
   // A stream that began later is verified from its beginning, which its first head names.
   const second = headsIn(lines)[1]?.from ?? 0;
   const later = lines.slice(lines.findIndex((line) => line.startsWith(`{"seq":${second},`)));

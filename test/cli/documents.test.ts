@@ -73,7 +73,7 @@ call the admin API of a running server instead, with the operator token and the 
 A request whose answer is lost is repeated with the same Idempotency-Key, so nothing is created twice.
 
 Some commands need the stores. They reject the options and say why: \`console link\`, \`after-restore\`, \`root-key rotate\`,
-\`audit verify\` and \`audit checkpoint\` (they use the root key), and everything that starts or checks a server. \`clients export\` leaves out the hashes of imported secrets that were not used yet, and says how many.
+\`audit verify\`, \`audit checkpoint\` and \`audit archive\` (they use the root key), and everything that starts or checks a server. \`clients export\` leaves out the hashes of imported secrets that were not used yet, and says how many.
 
 ${single.map((command) => describeCommand(command, 'keyturn', '##')).join('\n')}
 ${groups

@@ -1,10 +1,13 @@
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { findKnownClients } from '../../src/clients/client-store.ts';
 import { createLog } from '../../src/observability/log.ts';
 import { migrate } from '../../src/storage/migrations.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
 import { connectPostgres } from '../../src/storage/postgres.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
+import { runCommand } from '../cli/run-command.ts';
 import { endpointsOf, inactive, registerAll } from '../oauth/fixture.ts';
 import { askPostgres, createEmptyTestDatabase, createTestDatabase, createTestRedis } from '../services.ts';
 
@@ -39,9 +42,13 @@ beforeAll(async () => {
   await migrate(database);
   await database.close();
   const { url: redisUrl, prefix: redisPrefix } = createTestRedis();
+  let behindMs = 60 * 86_400_000;
   server = await startAdminServer({
+    // The first audit events are old enough to be archived.
+    clock: () => Date.now() - behindMs,
     stores: { databaseUrl: as('keyturn_serve'), redisUrl, redisPrefix, rootKey: generateRootKey() },
   });
+  behindMs = 0;
   clients = await registerAll(server.core);
 });
 
@@ -92,6 +99,8 @@ const forbidden = [
   ['keyturn_serve', 'DELETE FROM audit_anchor'],
   ['keyturn_serve', 'DELETE FROM audit_checkpoints'],
   ['keyturn_serve', 'UPDATE audit_checkpoints SET seq = 0'],
+  ['keyturn_serve', 'INSERT INTO audit_archives SELECT * FROM audit_archives'],
+  ['keyturn_serve', 'DELETE FROM audit_archives'],
   ['keyturn_serve', 'UPDATE audit_anchor SET seq = seq - 1'],
   ['keyturn_serve', 'ALTER TABLE audit_anchor DISABLE TRIGGER ALL'],
   ['keyturn_serve', 'DROP TABLE audit_events'],
@@ -116,6 +125,21 @@ async function expectForbidden(role: (typeof names)[number], sql: string, databa
 }
 
 test.each(forbidden)('%s has no permission for: %s', (role, sql) => expectForbidden(role, sql));
+
+test('keyturn audit archive needs keyturn_migrate', async () => {
+  const file = join(await mkdtemp(join(tmpdir(), 'keyturn-roles-')), 'archive.jsonl');
+  const before = new Date(Date.now() - 31 * 86_400_000).toISOString();
+  const archive = (role: (typeof names)[number]) =>
+    runCommand(['audit', 'archive', '--before', before, '--to', file], {
+      DATABASE_URL: as(role),
+      KEYTURN_ROOT_KEY: server.stores.rootKey ?? '',
+    });
+  expect(await archive('keyturn_serve')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('The database user keyturn_serve must not delete audit events.'),
+  });
+  expect(await archive('keyturn_migrate')).toMatchObject({ code: 0 });
+});
 
 test('roles.sql transfers a database that a superuser has migrated, with the same restrictions', async () => {
   await askPostgres(handedOver, roles);

@@ -1,5 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { baseOf, findArchives } from '../../../audit/audit-archive.ts';
 import { type AuditVerification, verifyAuditLog } from '../../../audit/verify-audit-log.ts';
 import { rich, t, translate } from '../languages/translate.ts';
 import { attempt, type Listed, type Page, type Reply, type ShownEvent, type Visit } from '../page.ts';
@@ -51,6 +52,8 @@ async function show(visit: Visit, verification?: AuditVerification): Promise<Rep
     return answer.body;
   });
   const events = 'done' in result ? result.done : undefined;
+  const isForDeployment = visit.operator.organizationId === null;
+  const archived = isForDeployment ? baseOf(await findArchives(visit.core.database)).seq : 0;
   return {
     ...('problem' in result ? { status: result.problem.status } : {}),
     title: t('Audit log'),
@@ -64,7 +67,8 @@ async function show(visit: Visit, verification?: AuditVerification): Promise<Rep
     })}
     ${verification && verdict(verification)} ${filters({ ...query, ...filter, ...texts }, isFiltered)}
     ${unclear && candidates(visit, unclear)} ${'problem' in result && problemNotice(result.problem)}
-    ${events?.total && count(events.total)} ${events && list(visit, events, isFiltered)}`,
+    ${events?.total && count(events.total)} ${events && list(visit, events, isFiltered)}
+    ${archived > 0 && html`<p class="muted">${t('Events up to #{seq} were moved to files and are not listed.', { seq: archived })}</p>`}`,
   };
 }
 
@@ -88,7 +92,8 @@ async function readPick(visit: Visit, name: 'actor' | 'target', kinds: readonly 
   return { name, text, kinds, found, id, shown: picked ? pickText(picked) : text };
 }
 
-function verdict({ events, checkpoint, finding }: AuditVerification): VNode {
+function verdict({ events: last, from, checkpoint, finding }: AuditVerification): VNode {
+  const events = last - from + 1;
   if (!finding) {
     return notice(
       'ok',

@@ -57,6 +57,7 @@ export const sentences: Readonly<Record<string, Message>> = {
   'approval.expire': msg('A request for {target} has expired'),
   'approval.bypass': msg('{actor} acted on {target} without the approval that it needs'),
   'approval.settings': msg('{actor} changed which acts of {target} need approval'),
+  'audit.archive': msg('{actor} moved old events of the audit log to a file'),
   'authorization_token.issue': msg('{actor} issued an API authorization token for {target}'),
   'authorization_token.revoke': msg('{actor} revoked the API authorization token of {target}'),
   'policy.set': msg('{actor} set the policy {target}'),

@@ -27,8 +27,8 @@ import { KeyturnError, StoreUnavailable } from './errors.ts';
 /**
  * Runs a command. Commands call the same functions as the admin API, directly on the stores.
  * @returns the exit code: 0 for success, 1 for an operation that was rejected or failed, 2 for an unusable command line
- * or configuration, or if `diff` has found something, 3 if `expirations` or `posture` has found something or `apply` needs
- * acceptance.
+ * or configuration, 3 if `diff`, `expirations` or `posture` has found something or `apply` needs acceptance, 4 if `apply`
+ * needs the approval of a second person.
  */
 export async function runCli(args: readonly string[]): Promise<ExitCode> {
   // Help and usage are written by commander. A reader that stops early, such as `head`, is not a failure.

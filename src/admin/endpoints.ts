@@ -1,3 +1,4 @@
+import type { GuardedRequest } from '../approvals/approval.ts';
 import { spendInChange } from '../approvals/spending.ts';
 import type { Core } from '../core.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -47,7 +48,7 @@ export function adminEndpoints(core: Core): Endpoint[] {
 }
 
 /** Returns the routes by which a configuration is read and applied: all others. */
-function thingEndpoints(given: Core): Endpoint[] {
+function thingEndpoints(given: Core, needed?: GuardedRequest[]): Endpoint[] {
   const core = { ...given, change: spendInChange(given.change) };
   const endpoints = [
     ...attentionEndpoints(core),
@@ -87,5 +88,5 @@ function thingEndpoints(given: Core): Endpoint[] {
     ...sessionEndpoints(core),
     ...passkeyEndpoints(core),
   ];
-  return endpoints.map((endpoint) => withinReach(core, withApproval(given, endpoint)));
+  return endpoints.map((endpoint) => withinReach(core, withApproval(given, endpoint, needed)));
 }

@@ -15,8 +15,11 @@ const hourMs = 3_600_000;
 /** Stands for the approved request of this operator for the same act, which the console finds by itself. */
 export const anyApproval = 'any';
 
-/** Returns an endpoint that asks for the approval of a second person first, if the settings require it. */
-export function withApproval(core: Core, endpoint: Endpoint): Endpoint {
+/**
+ * Returns an endpoint that asks for the approval of a second person first, if the settings require it.
+ * @param needed as that of `guard`.
+ */
+export function withApproval(core: Core, endpoint: Endpoint, needed?: GuardedRequest[]): Endpoint {
   const { approval: declared, permission } = endpoint;
   if (!declared || permission === null) return endpoint;
   return {
@@ -30,7 +33,7 @@ export function withApproval(core: Core, endpoint: Endpoint): Endpoint {
         params: request.params,
         body: request.body,
       };
-      return await guard(core, request.operator, guarded, request.approval, () => endpoint.handle(request));
+      return await guard(core, request.operator, guarded, request.approval, () => endpoint.handle(request), needed);
     },
   };
 }
@@ -38,6 +41,7 @@ export function withApproval(core: Core, endpoint: Endpoint): Endpoint {
 /**
  * Runs an act, after the approval of a second person if the settings require it.
  * @param approval the id of the approved request, or `anyApproval`.
+ * @param needed receives what needs approval and has none, which is then carried out. The caller must roll it back.
  * @throws {Conflict} `approval_required` with the request that was made, or `approval_not_usable`.
  */
 export async function guard<T>(
@@ -46,6 +50,7 @@ export async function guard<T>(
   guarded: GuardedRequest,
   approval: string | undefined,
   act: () => Promise<T>,
+  needed?: GuardedRequest[],
 ): Promise<T> {
   const subject = await findSubject(core.database, guarded.subject, core.clock());
   // The act itself says that its subject does not exist.
@@ -56,6 +61,10 @@ export async function guard<T>(
     return await withSpending((transaction) => recordBypass(transaction, core, operator, guarded), act);
   }
   const id = approval === anyApproval ? await findApproved(core, operator, guarded) : approval;
+  if (id === undefined && needed) {
+    needed.push(guarded);
+    return await act();
+  }
   if (id === undefined) throw await ask(core, operator, guarded, subject);
   return await withSpending((transaction) => useApproval(transaction, core, operator, guarded, id), act);
 }
@@ -81,6 +90,27 @@ function mayBypass({ id, breakGlass }: Grantor, { act }: GuardedRequest): boolea
 async function findApproved(core: Core, operator: Grantor, guarded: GuardedRequest): Promise<string | undefined> {
   const same = await findSameRequest(core.database, operator.id, digestOf(guarded), new Date(core.clock()));
   return same?.state === 'approved' ? same.id : undefined;
+}
+
+/**
+ * Requests approval of all acts of a configuration, whose apply was rolled back.
+ * @returns an error that names the requests.
+ */
+export async function askForAll(core: Core, operator: Grantor, acts: readonly GuardedRequest[], review: unknown) {
+  const found = await Promise.all(acts.map((act) => findSubject(core.database, act.subject, core.clock())));
+  const approvals: unknown[] = [];
+  for (const [index, act] of acts.entries()) {
+    const subject = found[index];
+    if (found.includes(undefined) || !subject) {
+      const message =
+        'A second person has to approve policies of an organization that is new. Create it first, without them.';
+      return new Conflict('approval_required', message, { approvals: [], review });
+    }
+    const { extension } = await ask(core, operator, act, subject);
+    approvals.push({ ...(extension?.['approval'] as object), act: act.act, request: act.route, name: subject.name });
+  }
+  const message = `A second person has to approve ${acts.length === 1 ? 'a change' : `${acts.length} changes`} of the configuration. Apply it again once everything is approved.`;
+  return new Conflict('approval_required', message, { approvals, review });
 }
 
 async function ask(core: Core, operator: Grantor, guarded: GuardedRequest, subject: FoundSubject): Promise<Conflict> {

@@ -16,6 +16,7 @@ type Change = {
   fields: { field: string; before: unknown; after: unknown }[];
   cuts: { what: string; used_by: { name: string; last_used_at: string }[] }[];
   needs_acceptance: boolean;
+  needs_approval: boolean;
   lacks: string | null;
 };
 type Plan = { changes: Change[]; fingerprint: string };
@@ -50,13 +51,13 @@ Examples:
   keyturn diff -f configuration
   keyturn --url https://admin.example.com diff -f configuration --prune --json
 
-The exit code is 0 if nothing would change, 2 if something would, and 1 if a file is rejected. A token that may only view
-integrations is enough; the output says which permissions it lacks for the changes.`,
+The exit code is 0 if nothing would change, 3 if something would, 1 if a file is rejected, and 2 for a wrong command line.
+A token that may only view integrations is enough; the output says which permissions it lacks for the changes.`,
     )
     .action(async (options: FileOptions) => {
       const plan = await withAdmin((admin) => send<Plan>(admin, 'POST /configuration/plan', options, {}));
       present(options, plan, () => describePlan(plan));
-      if (plan.changes.length > 0) throw new CommandEnd(2);
+      if (plan.changes.length > 0) throw new CommandEnd(3);
     });
 }
 
@@ -85,8 +86,9 @@ Examples:
   keyturn apply -f configuration --secrets-to new-secrets.json
   keyturn apply -f configuration --prune --accept 9f2c41d0 --plan 3Jq0vXb1nLr7pHs0cJd2fGy8aUe4iRo6tWqYxV3kTz9
 
-The exit code is 3 if changes delete something, or cut what was used in the last 30 days, and were not accepted. Nothing is
-changed then, and neither if a file is rejected. Secrets are printed nowhere unless --secrets-to or --secrets-fd is given.`,
+The exit code is 3 if changes delete something, or cut what was used in the last 30 days, and were not accepted. It is 4 if
+a second person has to approve changes: the requests are made, and the same command carries the changes out once they are
+approved. Nothing is changed then, and neither if a file is rejected. Secrets are printed nowhere unless --secrets-to or --secrets-fd is given.`,
     )
     .action(async (options: ApplyOptions) => {
       const output = openSecretsOutput(options);
@@ -142,7 +144,7 @@ function fileDescriptor(text: string): number {
   return Number(text);
 }
 
-/** Sends the documents of files. @throws {CommandEnd} that names files and lines; 3 if something must be accepted. */
+/** Sends the documents of files. @throws {CommandEnd} that names files and lines; 3 or 4 as `apply`. */
 async function send<Body>(
   admin: Admin,
   route: 'POST /configuration/plan' | 'POST /configuration/apply',
@@ -162,10 +164,24 @@ async function send<Body>(
       present(options, plan, () => describePlan(plan));
       throw new CommandEnd(3, `error: ${error.message} Nothing was changed.`);
     }
+    if (error.code === 'approval_required') {
+      const { approvals, review } = error.extension as { approvals: Requested[]; review: Plan };
+      present(options, { ...review, approvals }, () => describePlan(review));
+      throw new CommandEnd(4, describeRequests(error.message, approvals));
+    }
     const issues = error.extension?.['issues'] as { path: string; message: string }[] | undefined;
     if (!issues) throw error;
     throw new CommandEnd(1, issues.map((issue) => `error: ${placeOf(files, issue)}`).join('\n'));
   }
+}
+
+type Requested = { id: string; act: string; name: string };
+
+function describeRequests(message: string, approvals: readonly Requested[]): string {
+  const lines = approvals.map(({ id, act, name }) => `  keyturn approvals approve ${id}   (${act}: ${plain(name)})`);
+  const how =
+    approvals.length === 0 ? [] : ['  the second person, here or on the page “Approvals” of the console:', ...lines];
+  return [`error: ${message} Nothing was changed.`, ...how].join('\n');
 }
 
 function placeOf(files: readonly FileDocument[], { path, message }: { path: string; message: string }): string {
@@ -209,6 +225,7 @@ function describeChange({ id, kind, name, organization, action, fields, cuts, la
     lines.push(`! ${what}`);
     lines.push(...users.map((user) => `  used by ${user.name}, last at ${user.last_used_at}`));
   }
+  if (change.needs_approval) lines.push('! a second person has to approve this; apply requests it');
   if (change.needs_acceptance) lines.push(`! accept with --accept ${id}`);
   if (lacks !== null) lines.push(`! ${lacks}`);
   return [paint(colors[action], plain(head)), ...lines.map((line) => `    ${plain(line)}`)].join('\n');

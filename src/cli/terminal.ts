@@ -43,13 +43,13 @@ export function writeToStandardOutput(text: string): void {
 export type OutputOptions = { json?: true };
 
 /** 0: success; 1: rejected or failed; 2: invalid command line or configuration; 3: what was asked about exists. */
-export type ExitCode = 0 | 1 | 2 | 3;
+export type ExitCode = 0 | 1 | 2 | 3 | 4;
 
 /** Ends the command with this exit code. Everything but `message` has already been printed. */
 export class CommandEnd extends Error {
-  readonly exitCode: 1 | 2 | 3;
+  readonly exitCode: Exclude<ExitCode, 0>;
 
-  constructor(exitCode: 1 | 2 | 3, message = '') {
+  constructor(exitCode: Exclude<ExitCode, 0>, message = '') {
     super(message);
     this.exitCode = exitCode;
   }

@@ -13,7 +13,8 @@ export type GivenPolicy = {
   graceDays?: number | undefined;
 };
 
-const defaultGraceDays = 14;
+/** Days of the grace period that `secret_age` opens. */
+export const defaultGraceDays = 14;
 
 /**
  * Sets, changes or removes a policy. Members that are not given keep their value.

@@ -69,6 +69,20 @@ export async function leaveOrganization(transaction: Transaction): Promise<void>
   await transaction.query(`SELECT set_config('role', 'none', true)`);
 }
 
+/** Runs one query of a transaction without its limit, for what applies to an organization and is not shown to it. */
+export async function queryUnlimited<R extends Row>(
+  transaction: Transaction,
+  sql: string,
+  parameters?: readonly unknown[],
+): Promise<R[]> {
+  if (!limited.has(transaction)) return await transaction.query<R>(sql, parameters);
+  await transaction.query(`SELECT set_config('role', 'none', true)`);
+  // If the query fails, the transaction can only be rolled back.
+  const rows = await transaction.query<R>(sql, parameters);
+  await transaction.query(`SELECT set_config('role', 'keyturn_organization', true)`);
+  return rows;
+}
+
 /** SQLSTATE of a privilege that the role lacks, and of a row that its policies do not allow. */
 const refused = '42501';
 /** SQLSTATE of a role that does not exist, and of a table in a schema that it must not use. */

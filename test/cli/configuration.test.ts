@@ -79,9 +79,9 @@ const change = async (to: string, body: object = {}, method = 'POST') =>
   (await server.adminFetch(to, { method, body })).json;
 
 describe('an empty deployment', () => {
-  test('gets everything from ten files, and exports the same bytes', async () => {
+  test('gets everything from twelve files, and exports the same bytes', async () => {
     const files = filesIn(example);
-    expect(Object.keys(files).filter((name) => name.endsWith('.yaml'))).toHaveLength(10);
+    expect(Object.keys(files).filter((name) => name.endsWith('.yaml'))).toHaveLength(12);
     const applied = await run(direct, 'apply', '-f', example, '--secrets-to', path('secrets.json'));
     expect(applied).toMatchObject({ code: 0, stderr: '' });
     expect((await run(direct, 'export', '-f', path('exported'))).code).toBe(0);
@@ -146,7 +146,7 @@ describe('a running server', () => {
     expect(refused.stdout).toContain('! it loses the scopes orders:update\n      used by 127.0.0.1');
     expect((await server.adminFetch(`/clients/${client.id}`)).json.scope).toBe('orders:read orders:update');
     const [, id = ''] = /--accept (\w{8})/.exec(refused.stdout) ?? [];
-    expect((await run(remote, 'diff', '-f', file)).code).toBe(2);
+    expect((await run(remote, 'diff', '-f', file)).code).toBe(3);
     expect((await run(remote, 'apply', '-f', file, '--accept', id)).code).toBe(0);
     expect((await server.adminFetch(`/clients/${client.id}`)).json.scope).toBe('orders:read');
   });

@@ -1,24 +1,28 @@
 import { randomUUID } from 'node:crypto';
+import type { GuardedRequest } from '../../approvals/approval.ts';
 import { appendAuditEvent, createRehearsal, nameInEvents } from '../../audit/audit-log.ts';
 import { permissions } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
 import { Conflict, Forbidden, InvalidInput, KeyturnError } from '../../errors.ts';
 import type { Database, Row, Transaction } from '../../storage/database.ts';
+import { queryUnlimited } from '../../storage/organization-limit.ts';
 import { issueText } from '../../text/issue-text.ts';
 import { callEndpoint, checkInsideRequest, findEndpoint } from '../call-endpoint.ts';
 import { describeIssues } from '../check-request.ts';
 import type { Endpoint } from '../endpoint.ts';
 import type { Operator } from '../operator-auth.ts';
+import { anyApproval } from '../with-approval.ts';
 import { carryOut, kindOrder } from './carry-out.ts';
 import { type Change, fingerprintOf, type NewSecret } from './configuration-change.ts';
 import type { Call, Kind, Members, World } from './configuration-kind.ts';
 import { configurationKinds } from './configuration-kinds.ts';
-import type { Target } from './configuration-work.ts';
+import type { Target, Work } from './configuration-work.ts';
 import { createWorld } from './configuration-world.ts';
 
 /** Plans and applies a configuration: all of it in one transaction, by the endpoints of the admin API. */
 
-export type ListEndpoints = (core: Core) => Endpoint[];
+/** @param needed receives the acts that need approval and have none. They are carried out nevertheless. */
+export type ListEndpoints = (core: Core, needed: GuardedRequest[]) => Endpoint[];
 
 export type GivenConfiguration = {
   documents: readonly Members[];
@@ -31,6 +35,18 @@ export type GivenConfiguration = {
 
 export type Plan = { changes: Change[]; fingerprint: string };
 
+/** Rolls back an apply of which something needs approval. Requests for it are made in a transaction of their own. */
+export class ApprovalsNeeded extends Error {
+  readonly needed: readonly GuardedRequest[];
+  readonly plan: Plan;
+
+  constructor(needed: readonly GuardedRequest[], plan: Plan) {
+    super('a second person has to approve the configuration');
+    this.needed = needed;
+    this.plan = plan;
+  }
+}
+
 /** Returns what `applyConfiguration` would do, by doing it and rolling it back. */
 export async function planConfiguration(
   core: Core,
@@ -42,8 +58,8 @@ export async function planConfiguration(
   const targets = readDocuments(kinds, documents);
   await flushUsage(core);
   return await createRehearsal(core)(async (transaction) => {
-    const { world, takeLack } = openWorld(core, listEndpoints, operator, transaction, kinds, true);
-    const { changes } = await carryOut({ world, isPlan: true, takeLack }, targets, prune);
+    const { world, takeLacks } = openWorld(core, listEndpoints, operator, transaction, kinds, true);
+    const { changes } = await carryOut({ world, isPlan: true, takeLacks }, targets, prune);
     return { changes, fingerprint: fingerprintOf(changes) };
   });
 }
@@ -52,6 +68,7 @@ export async function planConfiguration(
  * Makes the server have what the documents say. Either all changes are committed or none.
  * @param id names the apply in the audit log.
  * @throws {KeyturnError} 428 `acceptance_required` with the plan, or 409 `configuration_changed`.
+ * @throws {ApprovalsNeeded} if a second person has to approve something and has not.
  */
 export async function applyConfiguration(
   transaction: Transaction,
@@ -64,8 +81,8 @@ export async function applyConfiguration(
   const targets = readDocuments(kinds, given.documents);
   // Two configurations at once would each be planned without the other.
   await transaction.query("SELECT pg_advisory_xact_lock(hashtextextended('configuration', 0))");
-  const { world, takeLack } = openWorld(core, listEndpoints, operator, transaction, kinds, false);
-  const { changes, secrets } = await carryOut({ world, isPlan: false, takeLack }, targets, given.prune);
+  const { world, takeLacks, needed } = openWorld(core, listEndpoints, operator, transaction, kinds, false);
+  const { changes, secrets } = await carryOut({ world, isPlan: false, takeLacks }, targets, given.prune);
   const plan = { changes, fingerprint: fingerprintOf(changes) };
   if (given.fingerprint !== undefined && given.fingerprint !== plan.fingerprint) {
     throw new Conflict('configuration_changed', 'Something has changed since the plan. Make a new plan.');
@@ -75,6 +92,7 @@ export async function applyConfiguration(
     const message = `${refused.length === 1 ? 'A change deletes or cuts' : `${refused.length} changes delete or cut`} something in use. Check the plan, and accept: ${refused.map(({ id }) => id).join(', ')}.`;
     throw new KeyturnError('acceptance_required', 428, message, { extension: { review: plan } });
   }
+  if (needed.length > 0) throw new ApprovalsNeeded(needed, plan);
   const id = randomUUID();
   if (changes.length > 0) await auditApply(transaction, core, operator, id, changes);
   return { ...plan, id, secrets };
@@ -140,13 +158,15 @@ export function openWorld(
   transaction: Transaction,
   kinds: readonly Kind[],
   isPlan: boolean,
-): { world: World; takeLack(): string | null } {
-  const endpoints = listEndpoints(insideTransaction(core, transaction));
+): { world: World; needed: readonly GuardedRequest[] } & Pick<Work, 'takeLacks'> {
+  const needed: GuardedRequest[] = [];
+  const endpoints = listEndpoints(insideTransaction(core, transaction), needed);
+  let known = 0;
   let lack: string | null = null;
   const callAs = async <Body>(caller: Operator, ...[route, request = {}, revision]: Parameters<Call>) => {
     const endpoint = findEndpoint(endpoints, route, caller);
     const checked = checkInsideRequest(endpoint, request);
-    return await callEndpoint<Body>(endpoint, caller, checked, { revision });
+    return await callEndpoint<Body>(endpoint, caller, checked, { revision, approval: anyApproval });
   };
   const call: Call = async <Body = Members>(...request: Parameters<Call>) => {
     try {
@@ -158,12 +178,14 @@ export function openWorld(
       return answer;
     }
   };
-  const takeLack = () => {
-    const taken = lack;
+  const takeLacks = () => {
+    const taken = { lacks: lack, needs_approval: needed.length > known };
     lack = null;
+    known = needed.length;
     return taken;
   };
-  return { world: createWorld(call, kinds, { database: transaction, operator, now: core.clock() }), takeLack };
+  const world = createWorld(call, kinds, { database: transaction, operator, now: core.clock() });
+  return { world, takeLacks, needed };
 }
 
 /** Returns a core whose endpoints work in this transaction only. */
@@ -171,17 +193,21 @@ function insideTransaction(core: Core, transaction: Transaction): Core {
   const change: Core['change'] = (work) => work(transaction);
   let last: Promise<unknown> = Promise.resolve();
   // Some endpoints read several things at once. A connection takes one query at a time.
-  const query: Database['query'] = <R extends Row>(sql: string, parameters?: readonly unknown[]) => {
-    const next = last.then(() => transaction.query<R>(sql, parameters));
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const next = last.then(work);
     last = next.catch(() => undefined);
     return next;
   };
+  const query: Database['query'] = <R extends Row>(sql: string, parameters?: readonly unknown[]) =>
+    inTurn(() => transaction.query<R>(sql, parameters));
+  const unlimited: Database['query'] = <R extends Row>(sql: string, parameters?: readonly unknown[]) =>
+    inTurn(() => queryUnlimited<R>(transaction, sql, parameters));
   const database: Database = { ...core.database, query, run: transaction.run, transaction: change };
   const flush = async () => undefined;
   return {
     ...core,
     database,
-    unlimitedDatabase: database,
+    unlimitedDatabase: { ...database, query: unlimited },
     change,
     usage: { ...core.usage, flush },
     grantedScopes: { ...core.grantedScopes, flush },

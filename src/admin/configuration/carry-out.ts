@@ -6,10 +6,13 @@ import { type Change, collectChanges, labelOf, type NewSecret } from './configur
 import type { FieldChange, Kind, Members, Thing } from './configuration-kind.ts';
 import { paramsOf, type Target, type Work, within } from './configuration-work.ts';
 import { findCuts } from './find-cuts.ts';
-import { narrowFirst } from './narrow-first.ts';
+import { find, narrowFirst } from './narrow-first.ts';
 import { normalDocument } from './normal-document.ts';
-import { withoutOthers } from './notice-kinds.ts';
+import { tightening } from './policy-kind.ts';
 import { pruneFirst, pruneLast } from './prune.ts';
+
+/** Kinds that each organization has exactly one of. */
+const settingKinds = ['notice_settings', 'policies'];
 
 /** The order in which things depend on each other. */
 export const kindOrder = [
@@ -20,7 +23,7 @@ export const kindOrder = [
   'integration',
   'trust',
   'webhook',
-  'notice_settings',
+  ...settingKinds,
 ];
 
 /**
@@ -28,7 +31,7 @@ export const kindOrder = [
  * @throws {KeyturnError} of the first document that is rejected, with paths that begin with its position.
  */
 export async function carryOut(
-  given: Pick<Work, 'world' | 'isPlan' | 'takeLack'>,
+  given: Pick<Work, 'world' | 'isPlan' | 'takeLacks'>,
   targets: readonly Target[],
   prunes: boolean,
 ): Promise<{ changes: Change[]; secrets: NewSecret[] }> {
@@ -38,6 +41,10 @@ export async function carryOut(
     for (const target of targets) await within(target.index, () => noteMeant(work, target, true));
     await pruneFirst(work);
     work.meant.clear();
+  }
+  for (const target of of('policies')) {
+    // A new organization has no policies that could stand in the way of the other documents.
+    if (await find(work, target)) await within(target.index, () => apply(work, target, tightening(target.document)));
   }
   await narrowFirst(work, targets);
   for (const target of of('resource_server')) await within(target.index, () => apply(work, target, ['owner']));
@@ -111,7 +118,7 @@ function kept(document: Members, names: readonly string[]): Members {
 
 async function create(work: Work, { kind, index, document: given }: Target, document: Members): Promise<void> {
   const { world } = work;
-  if (kind.isSetting || given['is_deployment'] === true) throw new InvalidInput('organization: not found.');
+  if (!kind.create || given['is_deployment'] === true) throw new InvalidInput('organization: not found.');
   const wanted = withoutDefaults(kind, document);
   const secret = given['client_secret'] ?? (work.isPlan && document['client_secret_env'] ? 'planned' : undefined);
   if (document['client_secret_env'] !== undefined && secret === undefined) throw secretMissing();
@@ -130,7 +137,7 @@ async function create(work: Work, { kind, index, document: given }: Target, docu
   const fields = Object.entries(wanted)
     .filter(([field]) => !['kind', 'name', 'organization', 'client'].includes(field))
     .map(([field, after]) => ({ field, before: null, after }));
-  work.changes.add({ ...label, action: 'create', fields, cuts: [], lacks: work.takeLack(), document: index });
+  work.changes.add({ ...label, action: 'create', fields, cuts: [], ...work.takeLacks(), document: index });
 }
 
 async function change(work: Work, { kind, index, document }: Target, thing: Thing, given: Members): Promise<void> {
@@ -141,7 +148,7 @@ async function change(work: Work, { kind, index, document }: Target, thing: Thin
   if (fields.length === 0 && shown.length === 0) return;
   const cuts = await findCuts(world, kind, thing, shown);
   if (fields.length > 0) {
-    const { body: fresh, revision } = kind.isSetting
+    const { body: fresh, revision } = kind.setting
       ? { body: thing.shown, revision: '' }
       : await world.call(`GET ${kind.path}`, { params: paramsOf(kind, thing.id) });
     const now = await world.toThing(kind, fresh);
@@ -152,7 +159,7 @@ async function change(work: Work, { kind, index, document }: Target, thing: Thin
     await finish(work, kind, thing.id, document, kind.hasActs ? status : undefined);
   }
   const label = labelOf(kind, document, thing);
-  work.changes.add({ ...label, action: 'update', fields: shown, cuts, lacks: work.takeLack(), document: index });
+  work.changes.add({ ...label, action: 'update', fields: shown, cuts, ...work.takeLacks(), document: index });
 }
 
 async function patch(
@@ -173,10 +180,9 @@ async function patch(
   }
   if (members['scopes'] !== undefined) members['scopes'] = withRenames(given['scopes'], thing);
   if (kind.path === '/clients/{client_id}') return await changeClient(work, kind, thing, members, document, revision);
-  const route = kind.isSetting ? kind.create : (`PATCH ${kind.path}` as const);
-  const params = kind.isSetting ? {} : paramsOf(kind, thing.id);
-  if (kind.isSetting) members['kinds'] = withoutOthers(thing.document['kinds'], members['kinds']);
-  await world.call(route, { params, body: await kind.write(members, world, document) }, revision);
+  const body = await kind.write(members, world, document);
+  if (kind.setting) await kind.setting.change(body, thing, world);
+  else await world.call(`PATCH ${kind.path}`, { params: paramsOf(kind, thing.id), body }, revision);
   return [];
 }
 
@@ -197,10 +203,10 @@ async function finish(work: Work, kind: Kind, id: string, document: Members, sta
     await world.call(`POST ${kind.path}/${status === 'disabled' ? 'disable' : 'enable'}`, { params });
   }
   // The scopes of others follow those of a resource server that are renamed.
-  if (kind.name === 'resource_server') world.forget('integration', 'organization', 'notice_settings');
+  if (kind.name === 'resource_server') world.forget('integration', 'organization', ...settingKinds);
   // Documents name organizations and contacts.
   if (kind.name === 'organization')
-    world.forget('contact', 'integration', 'identity_provider', 'webhook', 'notice_settings');
+    world.forget('contact', 'integration', 'identity_provider', 'webhook', ...settingKinds);
   if (kind.name === 'contact') world.forget('resource_server', 'integration');
   const { body } = await world.call(`GET ${kind.path}`, { params });
   const thing = await world.toThing(kind, body);

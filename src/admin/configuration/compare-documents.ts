@@ -16,7 +16,8 @@ export function withoutDefaults(kind: Kind, document: Members): Members {
     const usual = defaults[name];
     if (name === 'kind') return [[name, kind.name]];
     if (isMembers(usual) && isMembers(value)) {
-      const own = Object.keys(usual).filter((each) => value[each] !== undefined && !isSame(value[each], usual[each]));
+      const names = [...Object.keys(value).filter((each) => !(each in usual)), ...Object.keys(usual)];
+      const own = names.filter((each) => value[each] !== undefined && !isSame(value[each], usual[each]));
       return own.length === 0 ? [] : [[name, Object.fromEntries(own.map((each) => [each, value[each]]))]];
     }
     const isUsual = value === undefined || isSame({ [name]: value }, { [name]: usual ?? emptyOf(kind, name) });

@@ -22,6 +22,8 @@ export type Change = {
   needs_acceptance: boolean;
   /** The permission that the operator lacks for it, as a sentence. */
   lacks: string | null;
+  /** Whether a second person has to approve it, and has not. */
+  needs_approval: boolean;
   /** The position of its document in the request. Null: it is in none. */
   document: number | null;
 };
@@ -49,6 +51,7 @@ export function collectChanges(): Changes {
               fields: [...earlier.fields, ...change.fields],
               cuts: [...earlier.cuts, ...change.cuts],
               lacks: earlier.lacks ?? change.lacks,
+              needs_approval: earlier.needs_approval || change.needs_approval,
             }
           : change,
       );
@@ -85,7 +88,7 @@ export function fingerprintOf(changes: readonly Change[]): string {
 export function labelOf(kind: Kind, document: Members, thing?: Thing): Pick<Change, 'kind' | 'name' | 'organization'> {
   const { name, client, organization } = document;
   const shown = isMembers(thing?.shown) ? thing.shown['name'] : undefined;
-  const own = String(name ?? (kind.isSetting ? 'notices' : (shown ?? '')));
+  const own = String(name ?? kind.setting?.label ?? shown ?? '');
   return {
     kind: kind.name,
     name: client === undefined ? own : `${client}: ${own}`,

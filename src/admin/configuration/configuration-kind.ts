@@ -32,13 +32,18 @@ export type Kind = {
   ignored?: readonly string[];
   list: Route;
   query?: Members;
-  create: Route;
+  /** Absent if none can be created. */
+  create?: Route;
   /** The path of one of them. */
   path: `/${string}/{${string}}`;
   /** Whether `status` is changed by the endpoints `enable` and `disable` of the path. */
   hasActs?: boolean;
-  /** Whether the server has exactly one for each organization, which can only be changed. */
-  isSetting?: boolean;
+  /** Given if the server has exactly one for each organization, which can only be changed. */
+  setting?: {
+    label: string;
+    /** @param members those that differ, with null for what is to have its default. */
+    change(members: Members, thing: Thing, world: World): Promise<void>;
+  };
   /** Returns the id of what the admin API shows; undefined if it is no thing of this kind. */
   idOf(shown: Members): string | undefined;
   /** Returns a thing as a document. */

@@ -1,5 +1,5 @@
-import { Conflict, KeyturnError } from '../../errors.ts';
-import type { Changes, NewSecret } from './configuration-change.ts';
+import { KeyturnError } from '../../errors.ts';
+import type { Change, Changes, NewSecret } from './configuration-change.ts';
 import type { Kind, Members, World } from './configuration-kind.ts';
 
 /** State and errors that the steps of an apply share. */
@@ -16,8 +16,8 @@ export type Work = {
   /** The things that documents mean, by `kind/id`. */
   meant: Map<string, number>;
   isPlan: boolean;
-  /** Takes the sentence about a permission that the operator lacks for the calls since the last time. */
-  takeLack(): string | null;
+  /** Takes what the operator lacks for the calls since the last time: a permission, or an approval. */
+  takeLacks(): Pick<Change, 'lacks' | 'needs_approval'>;
 };
 
 /** Returns the parameters of the path of a thing. */
@@ -31,7 +31,6 @@ export async function within<T>(index: number, work: () => Promise<T>): Promise<
     return await work();
   } catch (error) {
     if (!(error instanceof KeyturnError) || error.status >= 500) throw error;
-    if (error.code === 'approval_required') throw approvalRequired();
     const [, field, message] = /^([a-z][\w.]*): (.*)$/s.exec(error.message) ?? [];
     const own = (error.extension?.['issues'] as { path: string; message: string }[] | undefined) ?? [
       { path: field ?? '', message: message ?? error.message },
@@ -52,12 +51,4 @@ function pathOf(index: number, path: string): string {
 
 function textOf(issues: readonly { path: string; message: string }[]): string {
   return issues.map(({ path, message }) => `${path}: ${message}`).join('; ');
-}
-
-/** The request for the approval was rolled back with the rest. */
-export function approvalRequired(): Conflict {
-  return new Conflict(
-    'approval_required',
-    'A second person has to approve a change of the configuration. Make this change by itself first, outside of the files.',
-  );
 }

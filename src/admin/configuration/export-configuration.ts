@@ -20,7 +20,7 @@ export async function exportConfiguration(
   for (const name of kindOrder) {
     const kind = world.kindOf(name);
     if (!maySee(operator, name)) continue;
-    const things = (await world.things(kind)).filter(({ document }) => !isEmpty(document, name));
+    const things = (await world.things(kind)).filter(({ document }) => !kind.setting || hasSettings(document));
     const keyOf = ({ organization, client, external_id: externalId, name: own }: Members) =>
       JSON.stringify([organization ?? '', client ?? '', externalId ?? '', own ?? '']);
     const keys = things.map(({ document }) => keyOf(document));
@@ -43,7 +43,7 @@ export async function exportConfiguration(
   return { documents, warnings: [...new Set(warnings)] };
 }
 
-/** Returns whether a document sets nothing. Such settings are not exported. */
-function isEmpty(document: Members, kind: string): boolean {
-  return kind === 'notice_settings' && document['kinds'] === undefined;
+/** Returns whether a document sets something. Other settings are not exported. */
+function hasSettings({ kind: _, organization: __, ...settings }: Members): boolean {
+  return Object.keys(settings).length > 0;
 }

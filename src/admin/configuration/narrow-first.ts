@@ -36,7 +36,8 @@ async function narrowsAny(work: Work, targets: readonly Target[]): Promise<boole
   return false;
 }
 
-async function find({ world }: Work, { kind, document }: Target): Promise<Thing | undefined> {
+/** Finds the thing that a document means; undefined also if it cannot be found yet. */
+export async function find({ world }: Work, { kind, document }: Target): Promise<Thing | undefined> {
   // A document may refer to something that does not exist yet. The step of that document reports it.
   const found = await kind.match(await world.things(kind), document, world).catch(() => []);
   return found.length === 1 ? found[0] : undefined;

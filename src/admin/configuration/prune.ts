@@ -1,7 +1,6 @@
-import { KeyturnError } from '../../errors.ts';
 import { labelOf } from './configuration-change.ts';
 import { type Kind, maySee, type Thing } from './configuration-kind.ts';
-import { approvalRequired, paramsOf, type Work } from './configuration-work.ts';
+import { paramsOf, type Work } from './configuration-work.ts';
 import { findCuts } from './find-cuts.ts';
 
 /** Deletes what the server has and no document means. */
@@ -46,11 +45,10 @@ async function remove(work: Work, kind: Kind, thing: Thing): Promise<void> {
     }
     await world.call(`DELETE ${kind.path}`, { params });
   } catch (error) {
-    if (error instanceof KeyturnError && error.code === 'approval_required') throw approvalRequired();
     // No document can be named.
     if (error instanceof Error) error.message = `${kind.name} “${label.name}” cannot be deleted: ${error.message}`;
     throw error;
   }
   world.note(kind, thing.id, undefined);
-  work.changes.add({ ...label, action: 'delete', fields: [], cuts, lacks: work.takeLack(), document: null });
+  work.changes.add({ ...label, action: 'delete', fields: [], cuts, ...work.takeLacks(), document: null });
 }

@@ -51,6 +51,9 @@ export const configurationPlan = z
           lacks: z.string().nullable().meta({
             description: 'The permission that you lack for it, as a sentence. Null: none is known to lack.',
           }),
+          needs_approval: z.boolean().meta({
+            description: 'Whether a second person has to approve it, and has not. An apply then requests the approval.',
+          }),
           document: z.int().nullable().meta({
             description: 'The position of its document in the request, from 0. Null: it is in none.',
           }),

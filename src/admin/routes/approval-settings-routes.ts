@@ -22,13 +22,13 @@ const revealHours = z.int().min(0).max(87_600).nullable().meta({
   description:
     'For how many hours after its generation a secret can be shown again without approval. Null: no approval is needed.',
 });
-const fields = { acts, reveal_hours: revealHours };
+export const approvalFields = { acts, reveal_hours: revealHours };
 
 export const approvalSettingsSchema = z
   .strictObject({
-    ...fields,
+    ...approvalFields,
     effective: z
-      .strictObject(fields)
+      .strictObject(approvalFields)
       .meta({ description: 'What applies, together with the settings of the deployment.' }),
   })
   .meta({ id: 'ApprovalSettings', description: 'Which acts need the approval of a second person.' });

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { describePermission } from '../../contacts/contact.ts';
 import type { Core } from '../../core.ts';
 import {
+  ApprovalsNeeded,
   applyConfiguration,
   flushUsage,
   type ListEndpoints,
@@ -11,6 +12,7 @@ import { exportConfiguration } from '../configuration/export-configuration.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { changeOnce } from '../idempotency.ts';
 import { configurationPlan, newSecrets } from '../presenters/present-configuration.ts';
+import { askForAll } from '../with-approval.ts';
 
 /** Enough for some ten thousand documents. */
 const maxBodyBytes = 8 * 1024 * 1024;
@@ -103,16 +105,19 @@ export function configurationEndpoints(core: Core, listEndpoints: ListEndpoints)
       problems: [409, 428],
       handle: async ({ operator, body: { show_secrets: showSecrets, ...body }, idempotent }) => {
         await flushUsage(core);
-        return await changeOnce(core, idempotent, async (transaction) => {
+        const applied = changeOnce(core, idempotent, async (transaction) => {
           const request = { ...body, fingerprint: body.fingerprint };
-          const { secrets, ...applied } = await applyConfiguration(transaction, core, listEndpoints, operator, request);
+          const { secrets, ...done } = await applyConfiguration(transaction, core, listEndpoints, operator, request);
           const shown = showSecrets ? secrets : [];
           const targetTypeOf = (kind: string) => (kind === 'webhook' ? 'webhook' : 'client');
           return {
             status: 200,
             secretOf: shown.map(({ kind, id: target }) => ({ targetType: targetTypeOf(kind), target })),
-            body: { ...applied, secrets: shown, secrets_not_shown: secrets.length - shown.length },
+            body: { ...done, secrets: shown, secrets_not_shown: secrets.length - shown.length },
           };
+        });
+        return await applied.catch(async (error: unknown) => {
+          throw error instanceof ApprovalsNeeded ? await askForAll(core, operator, error.needed, error.plan) : error;
         });
       },
     }),

@@ -12,8 +12,8 @@ const name = z.enum(policyNames).meta({
   description:
     '`secret_age`: the longest age of a secret; `unused`: the longest time without use; `no_new_secrets`: new clients have no secret; `keys_only`: no client has a secret; `no_reveal`: secrets are not shown again; `networks_required`: clients and stand-alone keys are limited to networks; `owner_required`: clients have an owner.',
 });
-const days = z.int().min(1).max(3650);
-const graceDays = z.int().min(1).max(30);
+export const policyDays = z.int().min(1).max(3650);
+export const policyGraceDays = z.int().min(1).max(30);
 
 export const policySchema = z
   .strictObject({
@@ -25,8 +25,10 @@ export const policySchema = z
       description:
         '`report`: violations are in the posture; `warn`: also in answers, reviews and what needs attention; `enforce`: acts that would violate it are rejected, and too old secrets are rotated.',
     }),
-    days: days.nullable().meta({ description: 'The limit of `secret_age` and `unused`. Null: the policy has none.' }),
-    grace_days: graceDays
+    days: policyDays
+      .nullable()
+      .meta({ description: 'The limit of `secret_age` and `unused`. Null: the policy has none.' }),
+    grace_days: policyGraceDays
       .nullable()
       .meta({ description: 'The grace period of a rotation that `secret_age` opens. Null: the policy has none.' }),
     requirement: z.string().meta({ description: 'What it requires, as an English sentence.' }),
@@ -77,8 +79,8 @@ export function policyEndpoints(core: Core): Endpoint[] {
         stage: z
           .enum([...policyStages, 'off'])
           .meta({ description: 'What follows from a violation. `off`: no policy.' }),
-        days: days.optional().meta({ description: 'The limit of `secret_age` and `unused`.' }),
-        grace_days: graceDays.optional().meta({
+        days: policyDays.optional().meta({ description: 'The limit of `secret_age` and `unused`.' }),
+        grace_days: policyGraceDays.optional().meta({
           description: 'The grace period of a rotation that `secret_age` opens. The default is 14.',
         }),
       }),

@@ -31,7 +31,8 @@ const usage = `npm run bench -- [options]
   --seconds N       of each window of load (2)
   --connections N   that ask without a pause (32)
   --clients N       registered integrations that take turns (100)
-  --only NAME       one of: ${scenarios.join(', ')}; may be repeated
+  --only NAME       one of: ${scenarios.join(', ')}; may be repeated.
+                    An introspection measures token too, whose tokens it uses
   --against DIR     another checkout of Keyturn to compare with, on the same database; may be repeated; other servers
                     and the slow path are then left out
   --instances N     instances that the callers of Keyturn name in turn (0: none)
@@ -58,7 +59,7 @@ export function readOptions(args: readonly string[]): Options {
       seconds: atLeastOne('seconds', values.seconds),
       connections: atLeastOne('connections', values.connections),
       clients: atLeastOne('clients', values.clients),
-      scenarios: values.only.length > 0 ? values.only.map(toScenario) : scenarios,
+      scenarios: values.only.length > 0 ? select(values.only.map(toScenario)) : scenarios,
       json: values.json,
       against: values.against,
       instances: Number(values.instances),
@@ -79,4 +80,10 @@ function toScenario(name: string): Scenario {
   const scenario = scenarios.find((known) => known === name);
   if (!scenario) throw new Error(`--only ${name}: there is no such scenario`);
   return scenario;
+}
+
+/** Returns these scenarios in the order of the list, with those that they need. */
+function select(named: readonly Scenario[]): readonly Scenario[] {
+  const needsTokens = named.some((name) => name.startsWith('introspection'));
+  return scenarios.filter((one) => named.includes(one) || (one === 'token' && needsTokens));
 }

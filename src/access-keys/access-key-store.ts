@@ -6,6 +6,7 @@ import { NotFound } from '../errors.ts';
 import { type SecretOwner, secretsJson } from '../secrets/secret-store.ts';
 import { recordChange } from '../storage/change.ts';
 import type { Queryable, Transaction } from '../storage/database.ts';
+import { ownOrganization } from '../storage/organization-limit.ts';
 import { countRows, type Page, type Slice, selectPage, type Total } from '../storage/page-by-text.ts';
 import type { AccessKey, AccessKeyStatus, KnownAccessKey } from './access-key.ts';
 import { type KeyRow, storedLimits, storedNotes, toAccessKey, toKnown } from './access-key-row.ts';
@@ -100,8 +101,10 @@ const anyClient = '00000000-0000-0000-0000-000000000000';
 
 /** Builds the SQL conditions of a filter, each in the form that its index needs. */
 function conditionsOf(filter: AccessKeyFilter, bind: Bind): string[] {
-  const { contactId, organizationId, status, unusedSince, label, client, now, q } = filter;
+  const { contactId, status, unusedSince, label, client, now, q } = filter;
   const conditions: string[] = [];
+  // Row-level security alone would look at the keys of all organizations.
+  const { organizationId = ownOrganization() } = filter;
   if (contactId !== undefined) conditions.push(`contact = ${bind(contactId)}`);
   if (organizationId)
     conditions.push(`contact IN (SELECT id FROM contacts WHERE organization = ${bind(organizationId)})`);

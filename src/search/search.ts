@@ -3,6 +3,7 @@ import { listClients } from '../clients/client-store.ts';
 import { listContacts, nameContacts } from '../contacts/contact-store.ts';
 import { listOrganizations } from '../organizations/organization-store.ts';
 import type { Queryable, Row } from '../storage/database.ts';
+import { isLimited } from '../storage/organization-limit.ts';
 
 /** Kinds of things that a search finds, in the order in which they are shown. */
 export const foundKinds = ['integration', 'resource_server', 'access_key', 'contact', 'organization'] as const;
@@ -76,6 +77,16 @@ export async function search(database: Queryable, text: string, now: Date, limit
   return { found: first, unfinished };
 }
 
+/** Number of the newest clients or access keys of an organization of which everything is compared. */
+const maxNewest = 2_000;
+
+/**
+ * Returns the newest rows of a limited operator's organization, in SQL; none for other operators. Row-level security
+ * prevents the use of an index for parts of an address or of a previous Client ID.
+ */
+const newest = (table: 'clients' | 'access_keys') =>
+  `(SELECT * FROM ${table} WHERE ${isLimited} ORDER BY created_at DESC, id DESC LIMIT ${maxNewest})`;
+
 type ClientRow = Row & { client_id: string; name: string; kind: 'integration' | 'resource_server'; detail: string };
 
 /** Finds clients by the beginning or end of any of their Client IDs, or by the last four characters of a secret. */
@@ -86,12 +97,15 @@ async function findClientsByPart(database: Queryable, q: string, limit: number):
   const rows = await database.query<ClientRow>(
     // The order makes the planner use the index, also if it expects that most rows match.
     `SELECT c.client_id, c.name, c.kind, f.detail FROM (
-       (SELECT client AS id, client_id AS detail FROM client_ids WHERE lower(client_id) LIKE $1 ORDER BY lower(client_id) USING ~<~ LIMIT $5)
-       UNION (SELECT client, client_id FROM client_ids WHERE lower(client_id) LIKE $2 ORDER BY lower(client_id) USING ~<~ LIMIT $5)
-       UNION (SELECT client, client_id FROM client_ids WHERE reverse(lower(client_id)) LIKE $3 ORDER BY reverse(lower(client_id)) USING ~<~ LIMIT $5)
+       (SELECT client AS id, client_id AS detail FROM client_ids WHERE NOT ${isLimited} AND lower(client_id) LIKE $1 ORDER BY lower(client_id) USING ~<~ LIMIT $5)
+       UNION (SELECT client, client_id FROM client_ids WHERE NOT ${isLimited} AND lower(client_id) LIKE $2 ORDER BY lower(client_id) USING ~<~ LIMIT $5)
+       UNION (SELECT client, client_id FROM client_ids WHERE NOT ${isLimited} AND reverse(lower(client_id)) LIKE $3 ORDER BY reverse(lower(client_id)) USING ~<~ LIMIT $5)
+       UNION (SELECT * FROM own_client_ids($6, $5::integer) WHERE ${isLimited})
+       UNION (SELECT c.id, i.client_id FROM ${newest('clients')} c JOIN client_ids i ON i.client = c.id
+         WHERE lower(i.client_id) LIKE ANY (ARRAY[$1, $2]) OR reverse(lower(i.client_id)) LIKE $3 LIMIT $5)
        UNION (SELECT client, 'secret …' || hint FROM secrets WHERE client IS NOT NULL AND hint = $4 LIMIT $5)
      ) f CROSS JOIN LATERAL (SELECT * FROM clients WHERE id = f.id LIMIT 1) c`,
-    [beginning(lower), beginning(`kti_${lower}`), beginning([...lower].reverse().join('')), part, limit + 1],
+    [beginning(lower), beginning(`kti_${lower}`), beginning([...lower].reverse().join('')), part, limit + 1, lower],
   );
   return rows.map(({ kind, client_id: id, name, detail }) => ({ kind, id, name, detail }));
 }
@@ -107,7 +121,15 @@ const maxSources = 200;
 async function findByAddress(database: Queryable, q: string, limit: number): Promise<Found[]> {
   const rows = await database.query<Row & { kind: Found['kind']; id: string; name: string; address: string }>(
     `SELECT o.kind, o.id, o.name, s.address FROM (
-       SELECT DISTINCT owner, address FROM (SELECT owner, address FROM usage_sources WHERE address LIKE $1 LIMIT ${maxSources}) a
+       SELECT DISTINCT owner, address FROM (
+         SELECT owner, address FROM usage_sources WHERE NOT ${isLimited} AND address LIKE $1 LIMIT ${maxSources}
+       ) a
+       UNION (
+         SELECT s.owner, s.address FROM (
+           SELECT id FROM ${newest('clients')} c UNION ALL SELECT id FROM ${newest('access_keys')} k
+         ) n CROSS JOIN LATERAL (SELECT owner, address FROM usage_sources WHERE owner = n.id AND address LIKE $1 LIMIT 1) s
+         LIMIT ${maxSources}
+       )
      ) s CROSS JOIN LATERAL (
        SELECT kind, client_id AS id, name FROM clients WHERE id = s.owner
        UNION ALL SELECT 'access_key', id::text, name FROM access_keys WHERE id = s.owner LIMIT 1

@@ -75,6 +75,13 @@ export const indexes = [
     'contacts',
     'USING gin (array_to_tsvector(words_of(name) || words_of(email))) WITH (fastupdate = off)',
   ],
+  // The words of each organization, for `own_with_words`.
+  ['clients_own_words', 'clients', 'USING gin (own_words(organization, words_of(name))) WITH (fastupdate = off)'],
+  [
+    'contacts_own_words',
+    'contacts',
+    'USING gin (own_words(organization, words_of(name) || words_of(email))) WITH (fastupdate = off)',
+  ],
   // Access keys that were not used lately. The index of the list in its order would be read as a whole if they are few.
   ['access_keys_unused', 'access_keys', '(coalesce(last_used_at, created_at))'],
   // Access keys that may be used with a client. The nil UUID stands for any client.
@@ -105,6 +112,9 @@ export const indexes = [
   // Search by the beginning or end of a Client ID, the end of a secret, and the address of a source.
   ['client_ids_beginning', 'client_ids', '(lower(client_id) text_pattern_ops)'],
   ['client_ids_end', 'client_ids', '(reverse(lower(client_id)) text_pattern_ops)'],
+  // The Client IDs of each organization, for `own_client_ids`.
+  ['clients_own_beginning', 'clients', '(organization, lower(client_id) text_pattern_ops)'],
+  ['clients_own_end', 'clients', '(organization, reverse(lower(client_id)) text_pattern_ops)'],
   ['secrets_client_hint', 'secrets', '(hint) WHERE client IS NOT NULL'],
   ['usage_sources_address', 'usage_sources', '(address text_pattern_ops)'],
   // Each filter of the audit log, in the order of its list.

@@ -10,10 +10,18 @@ import type { Database, Queryable, Row, Transaction } from './database.ts';
 /** The id of the organization of the deployment itself. It is the same in every database. */
 export const deploymentOrganization = '00000000-0000-8000-8000-000000000001';
 
+/** SQL condition for a statement in which row-level security shows the rows of one organization alone. */
+export const isLimited = `(current_user = 'keyturn_organization')`;
+
 type Limit = { organizationId: string; contactId: string | null };
 
 const limitedTo = new AsyncLocalStorage<Limit>();
 const limited = new WeakSet<Transaction>();
+
+/** Returns the organization that a limited database is limited to in this context; undefined if it is not. */
+export function ownOrganization(): string | undefined {
+  return limitedTo.getStore()?.organizationId;
+}
 
 /**
  * Runs work in which a limited database shows only what belongs to an organization.

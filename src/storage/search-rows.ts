@@ -1,4 +1,5 @@
 import type { Queryable } from './database.ts';
+import { isLimited } from './organization-limit.ts';
 
 /** Text by which the rows of a list are searched. */
 export type Search = {
@@ -36,6 +37,8 @@ export const maxWalked = 2_000;
 const maxWalkedOfCommon = 20_000;
 /** Estimated number of rows with a word up to which all of them are read by the word index. */
 const maxIndexed = 10_000;
+/** Tables of which `own_with_words` has an index by organization. For operators of one, words of the others count as common. */
+const tablesWithOwnWords: ReadonlySet<string> = new Set(['clients', 'contacts']);
 /** Number of pages of a table whose rows are counted to estimate how common a word is. */
 const sampledPages = 48;
 
@@ -97,13 +100,18 @@ export function indexedRows(rows: Rows, search: BoundSearch, word: string): stri
 
 /** Returns a query for the ids of `indexedRows`. Reading the rows too can make the planner scan the whole table. */
 export function indexedIds(rows: Rows, search: BoundSearch, word: string): string {
-  const { where, key, direction, isBeyond, limit } = rows;
+  const { table, where, key, direction, isBeyond, limit } = rows;
   const { words, placeholder, exact } = search;
   const tail = `WHERE ${isBeyond('sort_key')} ORDER BY sort_key ${direction}, id ${direction} LIMIT ${limit}`;
   // OFFSET 0 keeps the planner from walking the whole table in list order instead of using the word index. The position
   // is compared outside, because the planner would read the index of the order up to it.
-  const indexed = `SELECT id, ${key} AS sort_key FROM ${rowsOf(rows)}
-    WHERE ${words} @@ begins_words(${word}::text) AND ${matchOf(search, placeholder)} AND ${where} OFFSET 0`;
+  const rest = `${matchOf(search, placeholder)} AND ${where} OFFSET 0`;
+  const anyone = `SELECT id, ${key} AS sort_key FROM ${rowsOf(rows)} WHERE ${words} @@ begins_words(${word}::text)`;
+  const own = `SELECT id, ${key} AS sort_key FROM own_with_words('${table}', ${word}) AS found (id) JOIN ${table} USING (id)`;
+  // Only one of the two is executed, because row-level security prevents the use of the word index.
+  const indexed = tablesWithOwnWords.has(table)
+    ? `(${anyone} AND NOT ${isLimited} AND ${rest}) UNION ALL (${own} WHERE ${isLimited} AND ${rest})`
+    : `${anyone} AND ${rest}`;
   const exactly = exact && `SELECT id, ${key} FROM ${rowsOf(rows)} WHERE ${exact(placeholder)} AND ${where}`;
   const limited = `SELECT * FROM (${indexed}) i ${tail}`;
   const all = exactly ? `(${limited}) UNION ${exactly}` : limited;
@@ -125,12 +133,12 @@ export async function findRarestWord(
     search.walkedText === undefined
       ? 'ts_match_vq(sampled, query)'
       : `lower(sampled) LIKE '%' || word || '%' AND lower(sampled) ~ (${beforeWord} || word)`;
-  const [rarest] = await database.query<{ word: string; rows: number }>(
+  const [rarest] = await database.query<{ word: string; rows: number; has_index: boolean }>(
     `WITH sampled AS MATERIALIZED (
        SELECT ${search.walkedText ?? search.words} AS sampled FROM ${table}
        TABLESAMPLE SYSTEM (least(100, 100.0 * ${sampledPages} / ${pages})) REPEATABLE (0)
      )
-     SELECT word, greatest(1, ${pages}::float8 / ${sampledPages}) * (
+     SELECT word, ${tablesWithOwnWords.has(table) ? 'true' : `NOT ${isLimited}`} AS has_index, greatest(1, ${pages}::float8 / ${sampledPages}) * (
        SELECT count(*) FROM sampled WHERE ${sampledMatch}
      ) AS rows
      FROM (SELECT word, begins_words(word) AS query FROM unnest(words_of($1)) word OFFSET 0) w ORDER BY rows LIMIT 1`,
@@ -138,7 +146,7 @@ export async function findRarestWord(
   );
   // A text without words can only match as a whole.
   if (!rarest) return '';
-  return rarest.rows <= maxIndexed ? rarest.word : undefined;
+  return rarest.rows <= maxIndexed && rarest.has_index ? rarest.word : undefined;
 }
 
 /** Returns a condition for rows that have all words of a text. It cannot use the word index. */

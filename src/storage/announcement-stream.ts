@@ -74,7 +74,7 @@ export async function openAnnouncementStream(
     all: async (waitMs = deadlineMs) => {
       const entries: string[] = [];
       for (let from = '-'; ; ) {
-        const rows = await withDeadline(redis.xrange(key, from, '+', 'COUNT', pageSize), 'redis', waitMs);
+        const rows = await patiently(() => redis.xrange(key, from, '+', 'COUNT', pageSize), waitMs);
         for (const [, [, signed = '']] of rows) {
           const entry = signer.read(key, signed);
           if (entry !== undefined) entries.push(entry);
@@ -145,5 +145,18 @@ export function decodeAnnouncement(text: string): Announcement | undefined {
     };
   } catch {
     return undefined;
+  }
+}
+
+/** Repeats a command that ioredis has given up, for a wait that can be longer than the time limit of a command (redis.ts). */
+async function patiently<T>(ask: () => Promise<T>, waitMs: number): Promise<T> {
+  const until = performance.now() + waitMs;
+  for (;;) {
+    const left = Math.max(0, until - performance.now());
+    try {
+      return await withDeadline(ask(), 'redis', left);
+    } catch (error) {
+      if ((error as Error).message !== 'Command timed out' || performance.now() >= until) throw error;
+    }
   }
 }

@@ -243,3 +243,22 @@ describe('a start fails and reports the reason', () => {
     });
   });
 });
+
+test('a start waits for a Redis that returns the announcements after more than a second', async () => {
+  let isAsked = false;
+  const late = await startTcpProxy(stores.redisUrl, undefined, (data) => {
+    if (isAsked || !/xrange/i.test(data.toString('latin1'))) return;
+    isAsked = true;
+    late.stall();
+    // Longer than the time limit of one command in storage/redis.ts, whose timer is that of ioredis.
+    setTimeout(late.restore, 1_500);
+  });
+  try {
+    const other = await startTestServer({ stores: { ...stores, redisUrl: late.url } });
+    expect(isAsked).toBe(true);
+    await other.close();
+  } finally {
+    late.restore();
+    await late.close();
+  }
+});

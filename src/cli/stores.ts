@@ -58,6 +58,9 @@ function withoutRedis(config: Config): Config {
 async function withOpened<T>(config: Config, work: (core: Core) => Promise<T>): Promise<T> {
   // Only commands that need the stores load them, so that `--help` is faster.
   const { openCore } = await import('../core.ts');
+  const { setStoreDeadline } = await import('../storage/with-deadline.ts');
+  // A command has no caller who would ask another process instead, unlike a request to the server.
+  setStoreDeadline(5_000);
   sayWarnings(config);
   const core = await openCore(config, await commandLog(config));
   try {

@@ -160,10 +160,15 @@ export async function listGracePeriods(
 ): Promise<OwnedRegeneration[]> {
   const { after, until } = page;
   const rows = await database.query<OwnedRow>(
-    `${selectRegenerations} LEFT JOIN clients c ON c.id = r.client LEFT JOIN access_keys k ON k.id = r.access_key
-     WHERE r.ended_as IS NULL AND old.ended_as IS NULL AND (old.retires_at, old.id) > ($1, $2::uuid) AND old.retires_at > $3
-       AND old.retires_at < $4 AND coalesce(c.enabled, k.enabled)
-     ORDER BY old.retires_at, old.id LIMIT $5`,
+    // OFFSET 0 makes PostgreSQL read the secrets in this order up to the limit. It expects few running grace periods, and
+    // would read and sort all of them.
+    `SELECT r.* FROM (
+       SELECT id, retires_at FROM secrets
+       WHERE ended_as IS NULL AND (retires_at, id) > ($1, $2::uuid) AND retires_at > $3 AND retires_at < $4
+       ORDER BY retires_at, id OFFSET 0
+     ) ending CROSS JOIN LATERAL (${selectRegenerations} WHERE r.old_secret = ending.id AND r.ended_as IS NULL OFFSET 0) r
+     LEFT JOIN clients c ON c.id = r.client LEFT JOIN access_keys k ON k.id = r.access_key
+     WHERE coalesce(c.enabled, k.enabled) ORDER BY ending.retires_at, ending.id LIMIT $5`,
     [after.at, after.id, now, until, limit],
   );
   return rows.map(toOwned);

@@ -9,6 +9,7 @@ import type { TokenRecord } from '../../src/tokens/token-record.ts';
 import { createTokenRecordCodec } from '../../src/tokens/token-record-codec.ts';
 import { createDatabaseTokenStore, type TokenStore } from '../../src/tokens/token-store.ts';
 import { eventually } from '../eventually.ts';
+import '../patient-stores.ts';
 import { createTestDatabase, createTestRedis } from '../services.ts';
 
 type Opened = { store: TokenStore; removeEnded: () => Promise<unknown>; close: () => Promise<void> };

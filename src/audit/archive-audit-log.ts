@@ -9,6 +9,7 @@ import type { Clock } from '../process/clock.ts';
 import type { Database, Queryable, Transaction } from '../storage/database.ts';
 import { checkArchiveFile } from './archive-file.ts';
 import { type AuditArchive, baseOf, findArchives, lastLineOf, sealArchive } from './audit-archive.ts';
+import { hex } from './audit-chain.ts';
 import { saveCheckpoint } from './audit-checkpoint.ts';
 import { type Actor, appendAuditEvent, type CommitChange } from './audit-log.ts';
 import { eventColumns, lineOf, type StoredEvent } from './stream-records.ts';
@@ -103,7 +104,7 @@ export async function archiveAuditLog(
         first_event: archive.first_seq,
         last_event: archive.last_seq,
         file: archive.file,
-        sha256: Buffer.from(archive.digest).toString('hex'),
+        sha256: hex(archive.digest),
         ...(forget.length > 0 ? { forgotten_streams: forget } : {}),
       },
     });

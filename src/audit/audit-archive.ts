@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { isSameMac } from '../credentials/signed-value.ts';
 import type { Queryable, Row } from '../storage/database.ts';
-import { auditKeys, macOfEvent } from './audit-chain.ts';
+import { auditKeys, hex, macOfEvent } from './audit-chain.ts';
 
 /** A part of the audit log that was written to a file and deleted from the database. The names are those of the columns. */
 export type AuditArchive = {
@@ -131,8 +131,4 @@ function textOfArchive(archive: Omit<AuditArchive, 'seal'>): string {
   const { first_at, root_key_rotated_at, file, archived_at, archived_by, key_version, file_seal } = archive;
   const rest = [first_at, root_key_rotated_at, file, archived_at, archived_by, key_version, hex(file_seal)];
   return JSON.stringify(['archived', textOfFile(archive), ...rest]);
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
 }

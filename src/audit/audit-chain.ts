@@ -61,7 +61,7 @@ export function macOfAnchor(
   version: string,
   anchor: { seq: number; mac: Uint8Array },
 ): Buffer | undefined {
-  return mac(ring, version, JSON.stringify(['anchor', anchor.seq, Buffer.from(anchor.mac).toString('hex')]));
+  return mac(ring, version, JSON.stringify(['anchor', anchor.seq, hex(anchor.mac)]));
 }
 
 /**
@@ -74,7 +74,6 @@ export function macOfCheckpoint(
   { seq, mac: last, digest, base }: { seq: number; mac: Uint8Array; digest: Uint8Array; base: number },
   archives: Uint8Array,
 ): Buffer | undefined {
-  const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
   const parts = ['checkpoint', seq, hex(last), hex(digest)];
   // Checkpoints of a log without archives have the HMAC that they had before archives existed.
   return mac(ring, version, JSON.stringify(base === 0 ? parts : [...parts, base, hex(archives)]));
@@ -141,3 +140,8 @@ export async function isVersionInUse(database: Queryable, version: string): Prom
 }
 
 const isEarlier = 'pg_current_xact_id_if_assigned()::xid IS DISTINCT FROM xmin';
+
+/** Returns bytes as hexadecimal digits. */
+export function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}

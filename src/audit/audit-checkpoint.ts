@@ -4,7 +4,7 @@ import { UsageError } from '../errors.ts';
 import type { Log } from '../observability/log.ts';
 import type { Queryable, Row } from '../storage/database.ts';
 import { type AuditArchive, digestOfArchives } from './audit-archive.ts';
-import { type AuditAnchor, isSealed, macOfCheckpoint, mayBeEmpty } from './audit-chain.ts';
+import { type AuditAnchor, hex, isSealed, macOfCheckpoint, mayBeEmpty } from './audit-chain.ts';
 
 /** Position up to which the whole audit log was verified. */
 export type AuditCheckpoint = {
@@ -68,7 +68,7 @@ export function readCheckpoint(text: string): { seq: number; mac: Buffer } {
 }
 
 export function writeCheckpoint({ seq, mac }: { seq: number; mac: Uint8Array }): string {
-  return `${seq}:${Buffer.from(mac).toString('hex')}`;
+  return `${seq}:${hex(mac)}`;
 }
 
 /** Returns the end of the log as a checkpoint, or undefined if its anchor is missing or was tampered with. */

@@ -7,6 +7,7 @@ import {
   type AuditAnchor,
   auditKeys,
   type ChainedEvent,
+  hex,
   isSealed,
   isVersionInUse,
   macOfAnchor,
@@ -168,7 +169,7 @@ async function append(transaction: Transaction, ring: KeyRing, events: readonly 
       seq += 1;
       const chained = toChained(event, seq, organizationOf(event));
       mac = macOfEvent(key, textOfEvent(mac, chained));
-      rows.push({ ...chained, key_version: version, mac: `\\x${Buffer.from(mac).toString('hex')}` });
+      rows.push({ ...chained, key_version: version, mac: `\\x${hex(mac)}` });
     }
     await transaction.query(
       `INSERT INTO audit_events (seq, at, actor, actor_name, address, action, target_type, target, before, after, organization,

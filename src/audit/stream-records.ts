@@ -1,5 +1,5 @@
 import type { Row } from '../storage/database.ts';
-import type { AuditAnchor, ChainedEvent } from './audit-chain.ts';
+import { type AuditAnchor, type ChainedEvent, hex } from './audit-chain.ts';
 
 /** One line of a stream of the audit log: an event, or the head of the log at the end of a batch. */
 export type StreamRecord = {
@@ -51,8 +51,4 @@ export function recordsOf(
 export function lineOf({ mac, ...event }: StoredEvent): string {
   const streamed: StreamedEvent = { ...event, at: event.at.toJSON(), mac: hex(mac) };
   return JSON.stringify(streamed);
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { commandActor, readCommandConfig, withDatabase } from './stores.ts';
+import { commandActor, withDatabase } from './stores.ts';
 import { type OutputOptions, present, sheet, startProgress, time } from './terminal.ts';
 
 type ArchiveOptions = OutputOptions & { before: Date; to: string; forgetStream?: string[] };
@@ -31,19 +31,19 @@ files: the database has only their digests.`,
     )
     .action(async ({ before, to, forgetStream = [], ...options }: ArchiveOptions) => {
       const { archiveAuditLog } = await import('../audit/archive-audit-log.ts');
+      const { hex } = await import('../audit/audit-chain.ts');
       const progress = await startProgress('Verifying');
       const { archive, path } = await withDatabase('Events are moved from the database to a file here.', (core) =>
         archiveAuditLog(core, commandActor(), {
           before,
           to,
-          streams: readCommandConfig().auditStreams.map(({ name }) => name),
+          streams: core.config.auditStreams.map(({ name }) => name),
           forget: forgetStream,
           onProgress: progress.show,
         }),
       ).finally(progress.end);
       const { first_seq, last_seq, digest } = archive;
-      const sha256 = Buffer.from(digest).toString('hex');
-      present(options, { first_event: first_seq, last_event: last_seq, file: path, sha256 }, () =>
+      present(options, { first_event: first_seq, last_event: last_seq, file: path, sha256: hex(digest) }, () =>
         sheet({ Archived: `events ${first_seq} to ${last_seq}`, File: path }),
       );
     });

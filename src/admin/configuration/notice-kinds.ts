@@ -4,7 +4,8 @@ import { givenKinds } from '../routes/notice-settings-routes.ts';
 import { givenWebhook } from '../routes/webhook-routes.ts';
 import { organizationMember } from './client-kinds.ts';
 import { inOrder, pick } from './compare-documents.ts';
-import type { Kind, Members, Thing, World } from './configuration-kind.ts';
+import type { Kind, Members } from './configuration-kind.ts';
+import { settingOf } from './setting-kind.ts';
 
 /** Documents of webhooks, and of the kinds of notices that are sent. */
 
@@ -66,28 +67,7 @@ export const noticeSettingsKind: Kind = {
     const switches = await listSwitches(world.database, String(shown['id']));
     return { organization: await world.organizationName(shown['id']), kinds: inOrder(Object.fromEntries(switches)) };
   },
-  match: isOfOrganization,
 };
-
-/** Returns the members of a kind that each organization has exactly one of. */
-export function settingOf(setting: NonNullable<Kind['setting']>): Pick<Kind, SettingMembers> {
-  return {
-    list: 'GET /organizations',
-    query: { limit: '200' },
-    path: '/organizations/{id}',
-    setting,
-    idOf: (shown) => String(shown['id']),
-    write: async (members) => members,
-  };
-}
-
-type SettingMembers = 'list' | 'query' | 'path' | 'setting' | 'idOf' | 'write';
-
-/** Finds the settings of the organization that a document names. */
-export async function isOfOrganization(things: readonly Thing[], { organization }: Members, world: World) {
-  const own = await world.organizationId(organization);
-  return things.filter(({ id }) => id === own);
-}
 
 /** Returns the kinds to send: also those that are to have no setting any more. */
 function withoutOthers(before: unknown, after: unknown): Members {

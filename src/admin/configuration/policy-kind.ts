@@ -6,7 +6,7 @@ import { policyDays, policyGraceDays } from '../routes/policy-routes.ts';
 import { organizationMember } from './client-kinds.ts';
 import { isMembers, pick } from './compare-documents.ts';
 import type { Kind, Members } from './configuration-kind.ts';
-import { isOfOrganization, settingOf } from './notice-kinds.ts';
+import { settingOf } from './setting-kind.ts';
 
 /** Documents of the policies of each organization, with the acts that need the approval of a second person. */
 
@@ -69,7 +69,6 @@ export const policiesKind: Kind = {
       approvals: pick(settings, ['acts', 'reveal_hours']),
     };
   },
-  match: isOfOrganization,
 };
 
 /**

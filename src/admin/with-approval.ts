@@ -98,14 +98,15 @@ async function findApproved(core: Core, operator: Grantor, guarded: GuardedReque
  */
 export async function askForAll(core: Core, operator: Grantor, acts: readonly GuardedRequest[], review: unknown) {
   const found = await Promise.all(acts.map((act) => findSubject(core.database, act.subject, core.clock())));
+  const subjects = found.filter((subject) => subject !== undefined);
+  if (subjects.length < acts.length) {
+    const message =
+      'A second person has to approve policies of an organization that is new. Create it first, without them.';
+    return new Conflict('approval_required', message, { approvals: [], review });
+  }
   const approvals: unknown[] = [];
   for (const [index, act] of acts.entries()) {
-    const subject = found[index];
-    if (found.includes(undefined) || !subject) {
-      const message =
-        'A second person has to approve policies of an organization that is new. Create it first, without them.';
-      return new Conflict('approval_required', message, { approvals: [], review });
-    }
+    const subject = subjects[index] as FoundSubject;
     const { extension } = await ask(core, operator, act, subject);
     approvals.push({ ...(extension?.['approval'] as object), act: act.act, request: act.route, name: subject.name });
   }

@@ -42,7 +42,7 @@ export function writeToStandardOutput(text: string): void {
 /** Options that every command takes. */
 export type OutputOptions = { json?: true };
 
-/** 0: success; 1: rejected or failed; 2: invalid command line or configuration; 3: what was asked about exists. */
+/** 0: success; 1: rejected or failed; 2: invalid command line or configuration; 3: what was asked about exists; 4: a second person has to approve. */
 export type ExitCode = 0 | 1 | 2 | 3 | 4;
 
 /** Ends the command with this exit code. Everything but `message` has already been printed. */

@@ -199,8 +199,8 @@ async function findOldRootKey({ database, rootKeyVersion: version }: Deps, now: 
   const [rotation] = await listAuditEvents(database, { action: 'root_key.rotate', limit: 1 });
   const archives = rotation ? [] : await findArchives(database);
   const archived = archives.findLast((archive) => archive.root_key_rotated_at)?.root_key_rotated_at;
-  const [first] = await listAuditEvents(database, { sort: 'at', limit: 1 });
-  const since = rotation?.at ?? archived ?? archives[0]?.first_at ?? first?.at;
+  const known = rotation?.at ?? archived ?? archives[0]?.first_at;
+  const since = known ?? (await listAuditEvents(database, { sort: 'at', limit: 1 }))[0]?.at;
   const days = since ? Math.floor((now - since.getTime()) / dayMs) : 0;
   if (days <= maxRootKeyDays) return [];
   const moment = `root key:${version}:${Math.floor(days / maxRootKeyDays)}`;

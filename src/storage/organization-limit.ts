@@ -73,8 +73,7 @@ async function enter(transaction: Transaction, { organizationId, contactId }: Li
 
 /** Ends the limit of a transaction, for what Keyturn itself records at its end. Does nothing if it has none. */
 export async function leaveOrganization(transaction: Transaction): Promise<void> {
-  if (!limited.delete(transaction)) return;
-  await transaction.query(`SELECT set_config('role', 'none', true)`);
+  if (limited.delete(transaction)) await setRole(transaction, 'none');
 }
 
 /** Runs one query of a transaction without its limit, for what applies to an organization and is not shown to it. */
@@ -84,11 +83,15 @@ export async function queryUnlimited<R extends Row>(
   parameters?: readonly unknown[],
 ): Promise<R[]> {
   if (!limited.has(transaction)) return await transaction.query<R>(sql, parameters);
-  await transaction.query(`SELECT set_config('role', 'none', true)`);
+  await setRole(transaction, 'none');
   // If the query fails, the transaction can only be rolled back.
   const rows = await transaction.query<R>(sql, parameters);
-  await transaction.query(`SELECT set_config('role', 'keyturn_organization', true)`);
+  await setRole(transaction, 'keyturn_organization');
   return rows;
+}
+
+async function setRole(transaction: Transaction, role: 'none' | 'keyturn_organization'): Promise<void> {
+  await transaction.query(`SELECT set_config('role', '${role}', true)`);
 }
 
 /** SQLSTATE of a privilege that the role lacks, and of a row that its policies do not allow. */

@@ -1,10 +1,12 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { createAccessKey } from '../src/access-keys/manage-access-keys.ts';
+import { registerKeys } from '../src/clients/client-rules.ts';
 import { generateClient, registerClient } from '../src/clients/manage-clients.ts';
-import { readConfig } from '../src/config.ts';
+import { readConfig, type SigningAlgorithm } from '../src/config.ts';
 import { permissions } from '../src/contacts/contact.ts';
 import { createContact } from '../src/contacts/manage-contacts.ts';
 import { type Core, openCore } from '../src/core.ts';
@@ -12,10 +14,13 @@ import { createLog } from '../src/observability/log.ts';
 import { migrate } from '../src/storage/migrations.ts';
 import { generateRootKey } from '../src/storage/open-database.ts';
 import { connectPostgres } from '../src/storage/postgres.ts';
+import { listSigningKeys } from '../src/tokens/signing-key-store.ts';
+import { revokeSigningKey } from '../src/tokens/signing-keys.ts';
 import { createTrust } from '../src/trusts/manage-trusts.ts';
 import { askPostgres, urlOfDatabase } from '../test/services.ts';
 
 export type Credentials = readonly [id: string, secret: string];
+export type KeyClient = { clientId: string; privateKey: KeyObject };
 
 /** Stores and registered clients that all processes of one Keyturn deployment share. */
 export type Deployment = {
@@ -24,12 +29,22 @@ export type Deployment = {
   directory: string;
   integrations: readonly Credentials[];
   resourceServer: Credentials;
+  /** Integrations whose tokens are JWTs, and their resource server. */
+  jwtIntegrations: readonly Credentials[];
+  jwtResourceServer: Credentials;
+  /** Clients that authenticate with a key. */
+  keyClients: readonly KeyClient[];
   /** Tokens of workloads, each of which stands for another integration. */
   workloadTokens: readonly string[];
   /** Access keys that stand alone. */
   standaloneKeys: readonly string[];
+  /** Makes new signing keys current, which every server uses within a second, and withdraws all others. */
+  signWith(algorithm: SigningAlgorithm): Promise<void>;
   remove(): Promise<void>;
 };
+
+/** The issuer of every server of a bench, whichever port it listens at. */
+export const benchIssuer = 'https://auth.example';
 
 const workload = { authMethod: 'workload_identity', jwks: null, jwksUri: null, certificateSubject: null } as const;
 const actor = { id: 'bench', name: 'bench', address: null };
@@ -52,6 +67,7 @@ export async function createDeployment(
     KEYTURN_HOST: '127.0.0.1',
     KEYTURN_ALLOWED_HOSTS: '127.0.0.1',
     KEYTURN_STANDALONE_KEYS: 'on',
+    KEYTURN_ISSUER: benchIssuer,
     // The limit counts but never refuses, because a refusal costs less than the work that is measured.
     KEYTURN_FAILURES_PER_MINUTE: '1000000',
   };
@@ -82,6 +98,23 @@ export async function createDeployment(
   const integrations = await register(
     Array.from({ length: clients }, (_, number) => ({ name: `Integration ${number}`, kind: 'integration', scope })),
   );
+  const [jwtResourceServer = ['', '']] = await register([
+    {
+      name: 'Reports API',
+      kind: 'resource_server',
+      resource: 'https://reports.example',
+      information: ['reports'],
+      tokenFormat: 'jwt',
+    },
+  ]);
+  const jwtIntegrations = await register(
+    Array.from({ length: clients }, (_, number) => ({
+      name: `Reporter ${number}`,
+      kind: 'integration',
+      scope: 'reports:read reports:create',
+    })),
+  );
+  const keyClients = await registerKeyClients(core, clients, scope);
   const workloadTokens = await trustWorkloads(core, clients);
   const standaloneKeys = await createStandaloneKeys(core, clients);
   await core.close();
@@ -92,8 +125,12 @@ export async function createDeployment(
     directory,
     integrations,
     resourceServer,
+    jwtIntegrations,
+    jwtResourceServer,
+    keyClients,
     workloadTokens,
     standaloneKeys,
+    signWith: (algorithm) => signWith({ ...env, KEYTURN_SIGNING_ALG: algorithm }),
     remove: async () => {
       await rm(directory, { recursive: true });
       await askPostgres(stores.databaseUrl, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
@@ -101,11 +138,40 @@ export async function createDeployment(
   };
 }
 
+/** Registers integrations that authenticate with an ES256 key each. */
+async function registerKeyClients(core: Core, count: number, scope: string): Promise<KeyClient[]> {
+  const pairs = Array.from({ length: count }, () => generateKeyPairSync('ec', { namedCurve: 'P-256' }));
+  return await core.change(async (transaction) => {
+    const registered: KeyClient[] = [];
+    for (const [number, { publicKey, privateKey }] of pairs.entries()) {
+      const jwk = { ...publicKey.export({ format: 'jwk' }), kid: `key-${number}` };
+      const keys = registerKeys('private_key_jwt', { jwks: { keys: [jwk] } });
+      const input = { name: `Signer ${number}`, kind: 'integration', scope } as const;
+      const authentication = { authMethod: 'private_key_jwt', ...keys } as const;
+      const { clientId } = await registerClient(transaction, core, actor, input, authentication);
+      registered.push({ clientId, privateKey });
+    }
+    return registered;
+  });
+}
+
+async function signWith(env: Record<string, string>): Promise<void> {
+  const core = await openCore(readConfig(env), createLog('warn', 2));
+  // The first withdrawal makes the next key current, which is of the algorithm before.
+  for (let withdrawn = 0; withdrawn < 2; withdrawn++) {
+    await core.change(async (transaction) => {
+      const current = (await listSigningKeys(transaction, new Date())).find(({ state }) => state === 'current');
+      await revokeSigningKey(transaction, core, actor, current?.kid ?? '');
+    });
+  }
+  await core.close();
+}
+
 /** Creates integrations with a trust of an issuer of their own, whose key is registered. Returns a token of each. */
 async function trustWorkloads(core: Core, count: number): Promise<string[]> {
   const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true });
   const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: 'bench', alg: 'RS256' }] };
-  const audience = 'https://auth.example';
+  const audience = benchIssuer;
   const issuers = Array.from({ length: count }, (_, number) => `https://ci-${number}.example`);
   await core.change(async (transaction) => {
     for (const issuer of issuers) {

@@ -1,3 +1,4 @@
+import { generateSecret } from '../src/credentials/credential-format.ts';
 import { runLoad } from './load.ts';
 import type { Options, Scenario } from './options.ts';
 import { processorSeconds } from './server-process.ts';
@@ -16,6 +17,11 @@ export type Window = {
 };
 
 const hotTokens = 1_000;
+/** Fewer, because a JWT is verified again after at most a second. */
+const hotJwts = 100;
+
+/** The tokens that a target issued in this round, for its introspections. */
+type Issued = { tokens: string[]; jwts: string[] };
 
 /**
  * Measures windows of load, one round at a time over all targets, so that other load on the machine affects all of
@@ -25,15 +31,18 @@ export async function measure(
   targets: readonly Target[],
   options: Options,
   onWindow: (window: Window) => void,
+  /** Sets the deployment of the targets up for a scenario. */
+  prepare: (scenario: Scenario) => Promise<void> = async () => undefined,
 ): Promise<Window[]> {
   const windows: Window[] = [];
   // Round 0 warms up compilers and caches and is not counted.
   for (let round = 0; round <= options.rounds; round++) {
     const inTurn = round % 2 === 0 ? targets : targets.toReversed();
-    const tokens = new Map(targets.map(({ name }) => [name, [] as string[]]));
+    const issued = new Map<string, Issued>(targets.map(({ name }) => [name, { tokens: [], jwts: [] }]));
     for (const scenario of options.scenarios) {
+      await prepare(scenario);
       for (const target of inTurn) {
-        const window = await measureWindow(target, scenario, round, options, tokens.get(target.name) ?? []);
+        const window = await measureWindow(target, scenario, round, options, issued.get(target.name) as Issued);
         if (!window || round === 0) continue;
         windows.push(window);
         onWindow(window);
@@ -48,20 +57,24 @@ async function measureWindow(
   scenario: Scenario,
   round: number,
   options: Options,
-  tokens: string[],
+  issued: Issued,
 ): Promise<Window | undefined> {
-  if (!canDo(target, scenario)) return undefined;
+  const { requests, part, expectedStatus = 200, keep } = works[scenario];
+  const next = await requests(target, issued);
+  if (!next) return undefined;
   const { port } = target;
   const { connections, seconds } = options;
-  const work = requestsFor(target, scenario, tokens);
   const processorBefore = processorSeconds(target.pid);
   const load = await runLoad({
     port,
     connections,
     seconds,
-    next: work,
-    expectedStatus: scenario === 'wrong secret' ? 401 : 200,
-    onBody: scenario === 'token' ? (body) => tokens.push(tokenIn(body)) : requireRight(scenario),
+    next,
+    expectedStatus,
+    onBody: (body) => {
+      if (keep) issued[keep].push(tokenIn(body));
+      else requirePart(body, part);
+    },
   });
   if (load.refusals > 0) console.error(`${target.name}, ${scenario}: ${load.refusals} × ${load.refusal}`);
   const processorAfter = processorSeconds(target.pid);
@@ -77,61 +90,69 @@ async function measureWindow(
   };
 }
 
-/**
- * Returns tokens of the same round's token window: for "cold" each is used once, for "hot" a thousand are used
- * repeatedly.
- */
-function requestsFor(target: Target, scenario: Scenario, tokens: readonly string[]): () => Buffer | undefined {
+type Requests = () => Buffer | undefined;
+
+/** What is measured as a scenario. */
+type Work = {
+  /** Returns the requests, or undefined if the server does not do this. */
+  requests(target: Target, issued: Issued): Promise<Requests | undefined> | Requests | undefined;
+  /** What a right answer contains. */
+  part: string;
+  expectedStatus?: number;
+  /** Which introspections use the issued tokens. */
+  keep?: keyof Issued;
+};
+
+const jwt: Work = { requests: ({ jwtRequests }) => inTurn(jwtRequests), part: '"access_token"' };
+
+const works: Record<Scenario, Work> = {
+  token: { requests: ({ tokenRequests }) => inTurn(tokenRequests), part: '"access_token"', keep: 'tokens' },
+  'JWT RS256': jwt,
+  'JWT PS256': jwt,
+  'JWT EdDSA': jwt,
+  'JWT ES256': { ...jwt, keep: 'jwts' },
+  'JWT introspection': {
+    requests: ({ jwtIntrospectionRequest: make }, { jwts }) => make && inTurn(jwts.slice(0, hotJwts).map(make)),
+    part: '"active":true',
+  },
+  private_key_jwt: { requests: ({ assertionRequest }) => assertionRequest, part: '"access_token"' },
+  DPoP: { requests: ({ startProofs }) => startProofs?.(), part: '"token_type":"DPoP"' },
+  'workload token': { requests: ({ workloadRequests }) => inTurn(workloadRequests), part: '"access_token"' },
+  'introspection cold': {
+    requests: ({ introspectionRequest: make }, { tokens }) => make && once(tokens.map(make)),
+    part: '"active":true',
+  },
+  'introspection hot': {
+    requests: ({ introspectionRequest: make }, { tokens }) => make && inTurn(tokens.slice(0, hotTokens).map(make)),
+    part: '"active":true',
+  },
+  'stand-alone key': {
+    requests: ({ introspectionRequest: make, standaloneKeys }) => make && inTurn(standaloneKeys?.map(make)),
+    part: '"active":true',
+  },
+  'wrong secret': {
+    requests: ({ wrongSecretRequests }) => inTurn(wrongSecretRequests),
+    part: '"error":"invalid_client"',
+    expectedStatus: 401,
+  },
+  'inactive token': {
+    requests: ({ introspectionRequest: make }) => make && (() => make(generateSecret('kta_'))),
+    part: '"active":false',
+  },
+};
+
+function inTurn(requests: readonly Buffer[] = []): Requests | undefined {
   let at = 0;
-  switch (scenario) {
-    case 'token':
-      return () => target.tokenRequests[at++ % target.tokenRequests.length];
-    case 'workload token': {
-      const { workloadRequests = [] } = target;
-      return () => workloadRequests[at++ % workloadRequests.length];
-    }
-    case 'stand-alone key': {
-      const requests = introspectionRequests(target, target.standaloneKeys ?? []);
-      return () => requests[at++ % requests.length];
-    }
-    case 'wrong secret':
-      return () => target.wrongSecretRequests[at++ % target.wrongSecretRequests.length];
-    case 'introspection cold': {
-      const requests = introspectionRequests(target, tokens);
-      return () => requests[at++];
-    }
-    case 'introspection hot': {
-      const requests = introspectionRequests(target, tokens.slice(0, hotTokens));
-      return () => requests[at++ % requests.length];
-    }
-  }
+  return requests.length === 0 ? undefined : () => requests[at++ % requests.length];
 }
 
-function canDo(target: Target, scenario: Scenario): boolean {
-  switch (scenario) {
-    case 'token':
-      return true;
-    case 'workload token':
-      return target.workloadRequests !== undefined;
-    case 'stand-alone key':
-      return target.standaloneKeys !== undefined;
-    case 'wrong secret':
-      return target.wrongSecretRequests.length > 0;
-    default:
-      return target.introspectionRequest !== undefined;
-  }
+function once(requests: readonly Buffer[]): Requests {
+  let at = 0;
+  return () => requests[at++];
 }
 
-function introspectionRequests({ introspectionRequest }: Target, tokens: readonly string[]): Buffer[] {
-  return introspectionRequest ? tokens.map((token) => introspectionRequest(token)) : [];
-}
-
-function requireRight(scenario: Scenario): (body: string) => void {
-  if (scenario === 'wrong secret') return () => undefined;
-  const part = scenario === 'workload token' ? '"access_token"' : '"active":true';
-  return (body) => {
-    if (!body.includes(part)) throw new Error(`without ${part}: ${body}`);
-  };
+function requirePart(body: string, part: string): void {
+  if (!body.includes(part)) throw new Error(`without ${part}: ${body}`);
 }
 
 export function tokenIn(body: string): string {

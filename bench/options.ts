@@ -17,13 +17,35 @@ export type Options = {
 
 export const scenarios = [
   'token',
+  'JWT RS256',
+  'JWT PS256',
+  'JWT EdDSA',
+  'JWT ES256',
+  'JWT introspection',
+  'private_key_jwt',
+  'DPoP',
   'workload token',
   'introspection cold',
   'introspection hot',
   'stand-alone key',
   'wrong secret',
+  'inactive token',
 ] as const;
 export type Scenario = (typeof scenarios)[number];
+
+/** The scenario of the reference server to which a scenario without a counterpart there is compared. */
+export const comparedWith: { [Name in Scenario]?: Scenario } = {
+  'JWT RS256': 'token',
+  'JWT PS256': 'token',
+  'JWT EdDSA': 'token',
+  'JWT ES256': 'token',
+  'JWT introspection': 'introspection hot',
+  private_key_jwt: 'token',
+  DPoP: 'token',
+  'workload token': 'token',
+  'stand-alone key': 'introspection hot',
+  'wrong secret': 'token',
+};
 
 const usage = `npm run bench -- [options]
 
@@ -32,7 +54,7 @@ const usage = `npm run bench -- [options]
   --connections N   that ask without a pause (32)
   --clients N       registered integrations that take turns (100)
   --only NAME       one of: ${scenarios.join(', ')}; may be repeated.
-                    An introspection measures token too, whose tokens it uses
+                    Those that it uses or is compared with are measured too
   --against DIR     another checkout of Keyturn to compare with, on the same database; may be repeated; other servers
                     and the slow path are then left out
   --instances N     instances that the callers of Keyturn name in turn (0: none)
@@ -84,6 +106,8 @@ function toScenario(name: string): Scenario {
 
 /** Returns these scenarios in the order of the list, with those that they need. */
 function select(named: readonly Scenario[]): readonly Scenario[] {
-  const needsTokens = named.some((name) => name.startsWith('introspection'));
-  return scenarios.filter((one) => named.includes(one) || (one === 'token' && needsTokens));
+  const needed = new Set<Scenario>(named.flatMap((name) => [name, comparedWith[name] ?? name]));
+  if ([...needed].some((name) => name.startsWith('introspection'))) needed.add('token');
+  if (needed.has('JWT introspection')) needed.add('JWT ES256');
+  return scenarios.filter((one) => needed.has(one));
 }

@@ -1,6 +1,6 @@
 import { cpus } from 'node:os';
 import type { Window } from './measure.ts';
-import { type Options, type Scenario, scenarios } from './options.ts';
+import { comparedWith, type Options, type Scenario, scenarios } from './options.ts';
 
 /** Lowest, median and highest value of the rounds. */
 export type Spread = { min: number; median: number; max: number };
@@ -9,7 +9,7 @@ export type Result = {
   target: string;
   scenario: Scenario;
   perSecond: Spread;
-  /** Ratio to the reference server's rate in the same round and scenario, or in the one of `ownScenarios`. */
+  /** Ratio to the reference server's rate in the same round and scenario, or in the one of `comparedWith`. */
   ratio: Spread;
   p50Ms: number;
   p99Ms: number;
@@ -28,13 +28,6 @@ export type Report = Machine & {
   results: Result[];
 };
 
-/** The scenario of the reference server to which a scenario without a counterpart there is compared. */
-const ownScenarios: { [Name in Scenario]?: Scenario } = {
-  'wrong secret': 'token',
-  'workload token': 'token',
-  'stand-alone key': 'introspection hot',
-};
-
 /** Compares each window with the reference server's of the same round and scenario. */
 export function createReport(windows: readonly Window[], options: Options): Report {
   const names = [...new Set(windows.map(({ target }) => target))];
@@ -43,7 +36,7 @@ export function createReport(windows: readonly Window[], options: Options): Repo
     for (const target of names) {
       const own = windows.filter((window) => window.target === target && window.scenario === scenario);
       if (own.length === 0) continue;
-      const compared = ownScenarios[scenario] ?? scenario;
+      const compared = comparedWith[scenario] ?? scenario;
       const limits = windows.filter((window) => window.target === 'limit' && window.scenario === compared);
       const ratios = own.map(({ round, perSecond }) => {
         const limit = limits.find((window) => window.round === round);

@@ -35,7 +35,7 @@ Made by \`npm run bench:report\` from one run of \`npm run bench\`: ${at.slice(0
 ${options.rounds} interleaved rounds of ${options.seconds} s, ${options.connections} connections, ${options.clients} clients, one core for each server.
 
 \`limit\` is a bare \`node:http\` server that parses the form, awaits one command of the same Redis, and answers. Ratios are to its rate in
-the same round (median, lowest and highest; a wrong secret to its rate of tokens); *by CPU* compares the processor time that an answer took,
+the same round (median, lowest and highest; what it cannot do to its rate of tokens or introspections); *by CPU* compares the processor time that an answer took,
 which other work on the machine disturbs less. Keyturn runs with everything on: limits, counters, metrics, access log to a file.
 
 ![Rates as ratios to the limit](results.svg)

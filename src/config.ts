@@ -102,7 +102,7 @@ export function readVariable(name: string): string | undefined {
   return process.env[name]?.trim() || undefined;
 }
 
-const signingAlgorithms: readonly SigningAlgorithm[] = ['ES256', 'EdDSA', 'PS256', 'RS256'];
+export const signingAlgorithms: readonly SigningAlgorithm[] = ['ES256', 'EdDSA', 'PS256', 'RS256'];
 const logLevels: readonly LogLevel[] = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'];
 
 /**

@@ -1,5 +1,6 @@
 import { createPublicKey, generateKeyPairSync, type JsonWebKey, type KeyObject, randomBytes } from 'node:crypto';
 import type { Dialect, Dialects } from '../configuration/dialects.ts';
+import type { JwsAlgorithm } from '../credentials/jws-signature.ts';
 import { thumbprintOf } from '../credentials/registration.ts';
 import { InvalidInput } from '../errors.ts';
 import { findUnstorableText } from '../text/read-text.ts';
@@ -10,7 +11,7 @@ import { findUnstorableText } from '../text/read-text.ts';
  */
 export const verificationAlgorithms: readonly VerificationAlgorithm[] = ['ES256', 'EdDSA', 'Ed25519', 'PS256'];
 
-export type VerificationAlgorithm = 'ES256' | 'EdDSA' | 'Ed25519' | 'PS256' | 'RS256';
+export type VerificationAlgorithm = JwsAlgorithm;
 
 const allAlgorithms: readonly VerificationAlgorithm[] = [...verificationAlgorithms, 'RS256'];
 

@@ -1,11 +1,18 @@
-import { decodeJwt, decodeProtectedHeader, type JWTPayload, jwtVerify, type ProtectedHeaderParameters } from 'jose';
+import { decodeJwt, decodeProtectedHeader, type JWTPayload, type ProtectedHeaderParameters } from 'jose';
 import { LRUCache } from 'lru-cache';
 import type { Client, KnownClient } from '../clients/client.ts';
 import { type KeyCredential, keyCredentialsOf, refusalOfCredential, usableFirst } from '../clients/key-credentials.ts';
-import { acceptedOf, decoyKeys, readVerificationKey, type VerificationKey } from '../clients/verification-key.ts';
+import {
+  acceptedOf,
+  decoyKeys,
+  readVerificationKey,
+  type VerificationAlgorithm,
+  type VerificationKey,
+} from '../clients/verification-key.ts';
 import type { Config } from '../config.ts';
 import { isAccepted } from '../configuration/dialects.ts';
 import type { Core } from '../core.ts';
+import { isSignedWith } from '../credentials/jws-signature.ts';
 import { isOtherTokenPath, tokenPath } from '../http/token-path.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
 import { readWorkloadToken } from '../trusts/verify-token.ts';
@@ -26,7 +33,12 @@ const maxLength = 8 * 1024;
 const leewaySeconds = 10;
 const maxLifetimeSeconds = 300;
 
-export type PresentedAssertion = { clientId: string; assertion: string; header: ProtectedHeaderParameters };
+export type PresentedAssertion = {
+  clientId: string;
+  assertion: string;
+  header: ProtectedHeaderParameters;
+  claims: JWTPayload;
+};
 
 /**
  * Reads which client an assertion claims to be from. Nothing in it is verified yet.
@@ -42,16 +54,16 @@ export function readAssertion(
   if (assertion.length > maxLength || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(assertion)) {
     throw new InvalidClient('not a signed JWT in compact form');
   }
-  const { header, payload } = decode(assertion);
-  const clientId = payload.sub;
-  if (typeof clientId !== 'string' || clientId !== payload.iss) {
+  const { header, claims } = decode(assertion);
+  const clientId = claims.sub;
+  if (typeof clientId !== 'string' || clientId !== claims.iss) {
     // A client issues its assertions itself; any other issuer must be trusted (RFC 7523 §3).
     const identity = readWorkloadToken(assertion);
     if (!identity) throw new InvalidClient('iss and sub are not one client');
     return { identity, named };
   }
   if (named !== undefined && named !== clientId) throw new InvalidClient('client_id is another one');
-  return { clientId, assertion, header };
+  return { clientId, assertion, header, claims };
 }
 
 /** Result of examining a client assertion. */
@@ -74,18 +86,16 @@ export type ExaminedAssertion = {
 export async function examineAssertion(
   core: Core,
   known: KnownClient | undefined,
-  { clientId, assertion, header }: PresentedAssertion,
+  { clientId, assertion, header, claims }: PresentedAssertion,
 ): Promise<ExaminedAssertion> {
   if (header.crit !== undefined || 'b64' in header) return { refusal: 'assertion_header' };
   // Reject access tokens and every other JWT whose type is not that of a client assertion (RFC 8725 §3.11).
   if (header.typ !== undefined && !/^(application\/)?(client-authentication\+)?jwt$/i.test(header.typ))
     return { refusal: 'assertion_type' };
-  const signed = await verify(assertion, findCandidates(core, known, clientId, header), {
-    alg: header.alg,
-    checks: maxChecks,
-  });
+  const candidates = findCandidates(core, known, clientId, header);
+  const signed = await findSigner(assertion, candidates, { alg: header.alg, checks: maxChecks });
   if (!known || !signed?.credential) return { refusal: 'assertion_signature' };
-  const { claims, credential, used: key } = signed;
+  const { credential, used: key } = signed;
   const refusal =
     refusalOfClaims(claims, core.config, known.client, core.clock() / 1_000) ??
     refusalOfCredential(credential, clientId, core.clock());
@@ -141,7 +151,7 @@ export function createLeftKeys({ assertionAlgorithms, clients, clock, config, da
   }
 
   return {
-    find: async (known, { clientId, assertion, header }) => {
+    find: async (known, { clientId, assertion, header, claims }) => {
       const isPossible = decoyKeys(header.alg).length > 0 && (await clients.isPossible(clientId));
       if (!isPossible || running >= maxLookups) return undefined;
       const accepted = acceptedOf(assertionAlgorithms, known?.client);
@@ -151,12 +161,12 @@ export function createLeftKeys({ assertionAlgorithms, clients, clock, config, da
         const isFor = typeof key !== 'string' && key.algs.some((each) => each === header.alg) && key.kid === header.kid;
         return isFor ? [{ key, used: { kind: 'key', kid, thumbprint }, credential: undefined }] : [];
       });
-      const signed = await verify(assertion, candidates.slice(0, maxLeftChecks), {
+      const signed = await findSigner(assertion, candidates.slice(0, maxLeftChecks), {
         alg: header.alg,
         checks: maxLeftChecks,
       });
       // A replayed old assertion does not show that the client's programs still use its key.
-      if (!signed || !known || refusalOfClaims(signed.claims, config, known.client, clock() / 1_000)) return undefined;
+      if (!signed || !known || refusalOfClaims(claims, config, known.client, clock() / 1_000)) return undefined;
       return signed.used;
     },
     warn: (clientId, { kid, thumbprint }) => {
@@ -224,40 +234,23 @@ async function* findCandidates(
 }
 
 /**
- * Returns the claims of a correctly signed assertion and the key that signed it. If none of the candidates did, checks
- * keys that nobody can sign with until there were `checks` checks in total, so that the time does not show how many
- * candidates there are.
+ * Returns the candidate whose key signed an assertion. If none of them did, checks keys that nobody can sign with until
+ * there were `checks` checks in total, so that the time does not show how many candidates there are.
  */
-async function verify(
+async function findSigner(
   assertion: string,
   candidates: Iterable<Candidate> | AsyncIterable<Candidate>,
   { alg, checks }: { alg: unknown; checks: number },
-): Promise<(Candidate & { claims: JWTPayload }) | undefined> {
+): Promise<Candidate | undefined> {
   let left = checks;
   for await (const candidate of candidates) {
     left -= 1;
-    const claims = await claimsSignedWith(candidate.key, assertion);
-    if (claims) return { ...candidate, claims };
+    if (isSignedWith(alg as VerificationAlgorithm, candidate.key.key, assertion)) return candidate;
   }
-  for (const decoy of decoyKeys(alg)) for (; left > 0; left -= 1) await claimsSignedWith(decoy, assertion);
+  for (const { key } of decoyKeys(alg)) {
+    for (; left > 0; left -= 1) isSignedWith(alg as VerificationAlgorithm, key, assertion);
+  }
   return undefined;
-}
-
-/**
- * Returns the claims of an assertion if this key signed it. Skips its dates, which the caller compares with the server's
- * clock.
- */
-async function claimsSignedWith({ key, algs }: VerificationKey, assertion: string): Promise<JWTPayload | undefined> {
-  try {
-    const { payload } = await jwtVerify(assertion, key, {
-      algorithms: [...algs],
-      currentDate: new Date(0),
-      clockTolerance: 1e12,
-    });
-    return payload;
-  } catch {
-    return undefined;
-  }
 }
 
 function refusalOfClaims(
@@ -289,9 +282,9 @@ function isForThisServer(aud: unknown, { issuer, dialects }: Config, client: Cli
   });
 }
 
-function decode(assertion: string): { header: ProtectedHeaderParameters; payload: JWTPayload } {
+function decode(assertion: string): Pick<PresentedAssertion, 'header' | 'claims'> {
   try {
-    return { header: decodeProtectedHeader(assertion), payload: decodeJwt(assertion) };
+    return { header: decodeProtectedHeader(assertion), claims: decodeJwt(assertion) };
   } catch {
     throw new InvalidClient('not a JWT');
   }

@@ -1,9 +1,12 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
-import { calculateJwkThumbprint, compactVerify, decodeProtectedHeader, type JWK } from 'jose';
+import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { decodeJwt, decodeProtectedHeader } from 'jose';
 import type { Context } from 'koa';
-import { readVerificationKey } from '../clients/verification-key.ts';
+import { LRUCache } from 'lru-cache';
+import { readVerificationKey, type VerificationAlgorithm } from '../clients/verification-key.ts';
 import type { Core } from '../core.ts';
+import { isSignedWith } from '../credentials/jws-signature.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
+import { thumbprintOf } from '../credentials/registration.ts';
 import { KeyturnError } from '../errors.ts';
 import { countHeaders } from '../http/normalize-request.ts';
 import type { Clock } from '../process/clock.ts';
@@ -32,12 +35,11 @@ export function createDpopProofs(core: Core): DpopProofs {
       // Send the nonce of the next proof with every answer, so that clients need no extra request for it (§8.2).
       ctx.set('DPoP-Nonce', nonces.current());
       if (headers > 1) throw invalidProof('more than one proof');
-      const { jwk, claims } = await verify(String(ctx.req.headers['dpop']));
+      const { jkt, claims } = verify(String(ctx.req.headers['dpop']));
       const url = new URL(calledTokenPath(ctx), core.config.issuer).href;
       const problem = findProofProblem(claims, { method: 'POST', url }, core.clock() / 1_000);
       if (problem !== undefined) throw invalidProof(problem);
       requireNonce(claims, nonces);
-      const jkt = await calculateJwkThumbprint(jwk);
       const isFirst = await core.usedAssertions.useOnce({
         owner,
         kind: 'dpop',
@@ -53,21 +55,43 @@ export function createDpopProofs(core: Core): DpopProofs {
   };
 }
 
-async function verify(proof: string): Promise<{ jwk: JWK; claims: Record<string, unknown> }> {
+/** The key of a proof, as its header states it. @property jkt the thumbprint of the key. */
+type ProofKey = { alg: VerificationAlgorithm; key: KeyObject; jkt: string };
+
+/**
+ * Keys by the encoded header that states them, which a client repeats in each proof. Importing a key takes as long as
+ * checking a signature with it.
+ */
+const knownKeys = new LRUCache<string, ProofKey>({ max: 2_000 });
+
+/** Returns the claims of a proof whose signature is right, and the thumbprint of its key (RFC 9449 §4.3). */
+function verify(proof: string): { jkt: string; claims: Record<string, unknown> } {
   if (proof.length > maxLength || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(proof)) throw invalidProof('not a signed JWT');
+  const header = proof.slice(0, proof.indexOf('.'));
+  const proofKey = knownKeys.get(header) ?? readKey(proof);
+  const { alg, key, jkt } = proofKey;
+  if (!isSignedWith(alg, key, proof)) throw invalidProof('signature verification failed');
+  knownKeys.set(header, proofKey);
+  return { jkt, claims: decoded(() => decodeJwt(proof)) };
+}
+
+function readKey(proof: string): ProofKey {
+  const header = decoded(() => decodeProtectedHeader(proof));
+  if (header.typ !== 'dpop+jwt') throw invalidProof('not of type dpop+jwt');
+  if (header.crit !== undefined || 'b64' in header) throw invalidProof('has an extension');
+  const read = readVerificationKey(header.jwk);
+  if (typeof read === 'string') throw invalidProof(`its key ${read}`);
+  const alg = read.algs.find((each) => each === header.alg);
+  if (!alg) throw invalidProof('alg is not that of its key');
+  // Export the key, because the header may spell the same key in several ways.
+  return { alg, key: read.key, jkt: thumbprintOf(read.key.export({ format: 'jwk' })) };
+}
+
+function decoded<T>(decode: () => T): T {
   try {
-    const header = decodeProtectedHeader(proof);
-    if (header.typ !== 'dpop+jwt') throw invalidProof('not of type dpop+jwt');
-    if (header.crit !== undefined || 'b64' in header) throw invalidProof('has an extension');
-    const key = readVerificationKey(header.jwk);
-    if (typeof key === 'string') throw invalidProof(`its key ${key}`);
-    if (!key.algs.some((alg) => alg === header.alg)) throw invalidProof('alg is not that of its key');
-    const { payload } = await compactVerify(proof, key.key, { algorithms: [...key.algs] });
-    const claims: unknown = JSON.parse(Buffer.from(payload).toString('utf8'));
-    if (typeof claims !== 'object' || claims === null) throw invalidProof('no claims');
-    return { jwk: key.key.export({ format: 'jwk' }) as JWK, claims: claims as Record<string, unknown> };
+    return decode();
   } catch (error) {
-    throw error instanceof KeyturnError ? error : invalidProof((error as Error).message);
+    throw invalidProof((error as Error).message);
   }
 }
 

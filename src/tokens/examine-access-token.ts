@@ -216,7 +216,7 @@ export async function readToken(deps: TokenDeps, token: string): Promise<TokenRe
   if (isWellFormedSecret(token, 'kta_')) return await deps.tokenStore.find(token);
   if (!isJwtShaped(token)) return undefined;
   const keys = await deps.signingKeys.all();
-  const record = await readJwtAccessToken(deps, keys, token);
+  const record = readJwtAccessToken(deps, keys, token);
   if (record) {
     verifiedWith.set(record, keys);
     deps.tokenStore.remember(token, record);

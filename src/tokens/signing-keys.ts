@@ -1,7 +1,8 @@
-import { constants, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { calculateJwkThumbprint, type JWK } from 'jose';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import type { SigningAlgorithm } from '../config.ts';
+import { signJws } from '../credentials/jws-signature.ts';
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { seal, unseal } from '../credentials/sealed-copy.ts';
 import { NotFound, StoreUnavailable } from '../errors.ts';
@@ -224,38 +225,8 @@ function openKey(ring: KeyRing, { sealed, ...key }: StoredSigningKey): SigningKe
  * the event loop for a quarter of a millisecond per signature; the default is ES256.
  * @param typ the kind of JWT (RFC 8725 §3.11), so that a JWT cannot be used as another kind.
  */
-export function signJwt(key: SigningKey, typ: string, claims: object): string {
-  const header = encode({ alg: key.alg, typ, kid: key.kid });
-  const input = `${header}.${encode(claims)}`;
-  return `${input}.${signInput(key, input).toString('base64url')}`;
-}
-
-function signInput({ alg, privateKey }: SigningKey, input: string): Buffer {
-  const data = Buffer.from(input);
-  const algorithms: Record<SigningAlgorithm, () => Buffer> = {
-    // With the option `dsaEncoding`, Node 24 exports and imports the key for each signature, which takes as long again.
-    ES256: () => toP1363(sign('sha256', data, privateKey)),
-    EdDSA: () => sign(null, data, privateKey),
-    RS256: () => sign('sha256', data, privateKey),
-    PS256: () => sign('sha256', data, { key: privateKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 }),
-  };
-  return algorithms[alg]();
-}
-
-/**
- * Converts an ECDSA signature on P-256 from DER (RFC 3279 §2.2.3) to the form of JWS (RFC 7518 §3.4): both integers in
- * 32 bytes each. DER omits leading zeros, and adds one before a high bit.
- */
-function toP1363(der: Buffer): Buffer {
-  const signature = Buffer.alloc(64);
-  // Skip the tag and length of the sequence, then read tag, length and bytes of each integer.
-  let at = 2;
-  for (const end of [32, 64]) {
-    const next = at + 2 + (der[at + 1] as number);
-    der.copy(signature, Math.max(end - 32, end - (next - at - 2)), Math.max(at + 2, next - 32), next);
-    at = next;
-  }
-  return signature;
+export function signJwt({ alg, kid, privateKey }: SigningKey, typ: string, claims: object): string {
+  return signJws(alg, privateKey, `${encode({ alg, typ, kid })}.${encode(claims)}`);
 }
 
 function encode(value: object): string {

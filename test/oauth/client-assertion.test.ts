@@ -15,6 +15,7 @@ import {
   registerKeyClient,
   type SigningPair,
 } from './assertion.ts';
+import { countSignatures } from './count-signatures.ts';
 import { actor, endpointsOf, register, registerAll, type TestClient, watchQueries } from './fixture.ts';
 import { type Answer, post } from './http-client.ts';
 
@@ -261,17 +262,11 @@ describe('private_key_jwt (RFC 7523, FAPI 2.0 Security Profile §5.3.2.1)', () =
       await server.core.feed.sync();
       const work = async (id: string, kid: string | undefined) => {
         const assertion = await makeAssertion(stranger, id, issuer, kid ? { header: { kid } } : {});
-        const { verify } = crypto.subtle;
-        let signatures = 0;
-        crypto.subtle.verify = (...parameters) => {
-          signatures += 1;
-          return verify.apply(crypto.subtle, parameters);
-        };
+        const signatures = countSignatures();
         const queries = watchQueries(server.core);
         expect(await postAssertion(url, assertion)).toMatchObject(refused);
         queries.stop();
-        crypto.subtle.verify = verify;
-        return { signatures, lookups: queries.clientLookups().length };
+        return { signatures: signatures.stop(), lookups: queries.clientLookups().length };
       };
       for (const kid of [undefined, 'k0', 'unknown']) {
         for (const id of ids) {

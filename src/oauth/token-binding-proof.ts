@@ -118,11 +118,20 @@ type DpopNonce = { current(): string; isGood(nonce: unknown): boolean };
  * the time, so that every process accepts those of the others without a store.
  */
 function createDpopNonce({ keyRing, clock }: { keyRing: KeyRing; clock: Clock }): DpopNonce {
-  const make = (version: string, step: number) =>
-    createHmac('sha256', keyRing.key('dpop-nonce', version) as Buffer)
-      .update(String(step))
-      .digest()
-      .subarray(0, 18);
+  const made = new Map<string, Buffer>();
+
+  function make(version: string, step: number): Buffer {
+    const name = `${version} ${step}`;
+    let nonce = made.get(name);
+    if (!nonce) {
+      const key = keyRing.key('dpop-nonce', version) as Buffer;
+      nonce = createHmac('sha256', key).update(String(step)).digest().subarray(0, 18);
+      // The few nonces of this minute are made again when those of earlier minutes are dropped.
+      if (made.size >= 100) made.clear();
+      made.set(name, nonce);
+    }
+    return nonce;
+  }
 
   const step = () => Math.floor(clock() / stepMs);
 

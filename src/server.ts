@@ -15,6 +15,7 @@ import { createPublicApp } from './oauth/public-app.ts';
 import { createLog, logConsoleWarnings } from './observability/log.ts';
 import type { Tracing } from './observability/tracing.ts';
 import { giveMetrics } from './observability/worker-metrics.ts';
+import { collectGarbage } from './process/collect-garbage.ts';
 import { createStartSteps } from './process/start-steps.ts';
 import { isFirstWorker, isWorker, reportReady, superviseWorkers } from './process/workers.ts';
 import { enlargeYoungGeneration } from './process/young-generation.ts';
@@ -126,6 +127,7 @@ export async function runServer(config: Config): Promise<void> {
     throw error;
   });
   giveMetrics(core.metrics.collect);
+  collectGarbage();
   enlargeYoungGeneration();
   log.info(
     { public: server.publicUrl, admin: server.adminUrl, portal: server.portalUrl, issuer: config.issuer },

@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
-import { LRUCache } from 'lru-cache';
 import { StoreUnavailable } from '../errors.ts';
 import type { ChangeFeed } from '../storage/change.ts';
 import type { Database } from '../storage/database.ts';
+import { createGrowingCache } from '../storage/growing-cache.ts';
 import { withDeadline } from '../storage/with-deadline.ts';
 
 type UsableOnce = {
@@ -36,7 +36,7 @@ const maxRemembered = 50_000;
 
 export function createUsedAssertions(database: Database, feed: Pick<ChangeFeed, 'isChecked' | 'sync'>): UsedAssertions {
   /** IDs that were used in this process. Only the database can determine that an ID is new. */
-  const used = new LRUCache<string, true>({ max: maxRemembered });
+  const used = createGrowingCache<string, true>(maxRemembered);
 
   async function insert({ owner, usableFrom, expiresAt }: UsableOnce, id: Buffer): Promise<boolean> {
     // A database that was not compared yet may lack records, and does not say so.

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Change, ChangeFeed, ChangeKind } from './change.ts';
+import { createGrowingCache } from './growing-cache.ts';
 import { withDeadline } from './with-deadline.ts';
 
 /** A cache of database rows that drops an entry as soon as any process announces a change of it. */
@@ -35,7 +36,7 @@ export function createFollowedCache<T extends object>(options: {
   load: (key: string) => Promise<T | undefined>;
 }): FollowedCache<T> {
   const { feed, kind, load } = options;
-  const present = new LRUCache<string, T>({ max: options.maxEntries });
+  const present = createGrowingCache<string, T>(options.maxEntries);
   const absent = new LRUCache<string, number>({ max: maxAbsent, ttl: maxAgeMs });
   /** When the load of each value began, which is before the state that it returned. */
   const loadedAt = new WeakMap<T, number>();

@@ -1,6 +1,6 @@
 import type { Cluster, Redis } from 'ioredis';
-import { LRUCache } from 'lru-cache';
 import { RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
+import { createGrowingCache } from './growing-cache.ts';
 
 const windowSeconds = 60;
 /** Maximum number of keys whose windows are kept. Beyond it, the least recently used ones are dropped. */
@@ -51,7 +51,7 @@ export function createRateLimit(
       duration: windowSeconds,
       rejectIfRedisNotReady: true,
     });
-  const windows = new LRUCache<string, Window>({ max: maxWindows });
+  const windows = createGrowingCache<string, Window>(maxWindows);
 
   function currentWindow(key: string): Window {
     const now = performance.now();

@@ -7,7 +7,8 @@ ARG NPM_CONFIG_REGISTRY
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json tsconfig.build.json tsconfig.library.json ./
+COPY deploy/build-program.ts deploy/
 COPY src src
 RUN npm run build
 

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,9 +7,10 @@ import { runCommand } from './cli/run-command.ts';
 import { findMissingPrograms, testsThatNeed } from './programs.ts';
 import { askPostgres, startServices, templateName, urlOfDatabase } from './services.ts';
 
-/** Starts the stores of a test run and creates the migrated template database that each test file copies. */
+/** Builds the program, starts the stores of a test run and creates the migrated template database that test files copy. */
 export default async function globalSetup(): Promise<void> {
   const tell = (line: string) => process.stderr.write(`${line}\n`);
+  execFileSync(process.execPath, ['deploy/build-program.ts'], { stdio: 'inherit' });
   const [missing, services] = await Promise.all([tellMissingPrograms(tell), startServices(tell)]);
   const run = `keyturn_test_${randomBytes(6).toString('hex')}`;
   Object.assign(process.env, {

@@ -9,6 +9,7 @@ import { eventually } from '../eventually.ts';
 import { freePort } from '../free-port.ts';
 import { makeAssertion, registerKeyClient } from '../oauth/assertion.ts';
 import { post } from '../oauth/http-client.ts';
+import { program } from '../program.ts';
 import { createWorld, hour, type World } from '../regeneration/world.ts';
 import { ended, runCommand, startCommand } from './run-command.ts';
 
@@ -53,7 +54,7 @@ test('the example rotates the secret of a running program, which never fails, un
       CLIENT_SECRET: world.shop.secret,
       SECONDS_BETWEEN_TOKENS: '1',
       NODE: process.execPath,
-      KEYTURN: `${process.execPath} ${join(root, 'src/main.ts')}`,
+      KEYTURN: `${process.execPath} ${program}`,
     },
   });
   child.stdin.end();

@@ -7,6 +7,7 @@ import type { Command } from 'commander';
 import { createProgram } from '../../src/cli.ts';
 import { generateRootKey } from '../../src/storage/open-database.ts';
 import { childEnvironment } from '../child-environment.ts';
+import { program } from '../program.ts';
 import { createTestDatabase } from '../services.ts';
 import { ended } from './run-command.ts';
 
@@ -32,9 +33,8 @@ test('every command in docs/moving.md works, in the documented order', async () 
     DATABASE_URL: await createTestDatabase(),
     KEYTURN_ROOT_KEY: generateRootKey(),
   };
-  const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
   for (const command of commands) {
-    const line = `keyturn() { '${process.execPath}' '${main}' "$@"; }; ${command}`;
+    const line = `keyturn() { '${process.execPath}' '${program}' "$@"; }; ${command}`;
     const child = spawn('bash', ['-c', line], { env, cwd: directory });
     child.stdin.end();
     expect({ command, ...(await ended(child)) }).toMatchObject({ command, code: 0 });

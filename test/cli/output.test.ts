@@ -1,12 +1,10 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { childEnvironment } from '../child-environment.ts';
 import { startTestServer, type TestServer } from '../harness.ts';
+import { program } from '../program.ts';
 import { type Environment, runCommand, runJson } from './run-command.ts';
-
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 let server: TestServer;
 let environment: Environment;
@@ -28,7 +26,7 @@ afterAll(() => server.close());
 /** Runs a command whose standard output is on a full disk, or is a pipe whose reader has closed it. */
 async function runWithout(output: 'space' | 'reader', args: readonly string[], input = '') {
   const full = output === 'space' ? openSync('/dev/full', 'w') : undefined;
-  const child = spawn(process.execPath, [main, ...args], {
+  const child = spawn(process.execPath, [program, ...args], {
     env: { ...childEnvironment(), ...environment },
     stdio: ['pipe', full ?? 'pipe', 'pipe'],
   });

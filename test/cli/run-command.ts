@@ -3,10 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { childEnvironment } from '../child-environment.ts';
-
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+import { program } from '../program.ts';
 
 export type Ended = { code: number | null; stdout: string; stderr: string };
 export type Environment = Readonly<Record<string, string>>;
@@ -33,7 +31,7 @@ export async function runJson<Result = Record<string, unknown>>(
 }
 
 export function startCommand(args: readonly string[], environment: Environment): ChildProcessWithoutNullStreams {
-  return spawn(process.execPath, [main, ...args], { env: { ...childEnvironment(), ...environment } });
+  return spawn(process.execPath, [program, ...args], { env: { ...childEnvironment(), ...environment } });
 }
 
 export function ended(child: ChildProcessWithoutNullStreams): Promise<Ended> {

@@ -3,11 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { startTestServer, type TestServer } from '../harness.ts';
+import { program } from '../program.ts';
 import { describeWith } from '../programs.ts';
-
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
 /** Terminal of 80 columns that runs bash. */
 class Terminal {
@@ -17,7 +15,7 @@ class Terminal {
 
   constructor(environment: Record<string, string>) {
     const exports = Object.entries(environment).map(([name, value]) => `export ${name}='${value}'`);
-    const keyturn = `keyturn() { '${process.execPath}' '${main}' "$@"; }`;
+    const keyturn = `keyturn() { '${process.execPath}' '${program}' "$@"; }`;
     writeFileSync(join(this.#directory, 'rc'), [...exports, keyturn, "PS1='$ '", `cd ${this.#directory}`].join('\n'));
     const shell = `exec bash --noprofile --rcfile ${join(this.#directory, 'rc')} -i`;
     this.#tmux('-f', '/dev/null', 'new-session', '-d', '-x', '80', '-y', '200', shell);

@@ -8,6 +8,7 @@ import { generateSecret } from '../../src/credentials/credential-format.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { childEnvironment } from '../child-environment.ts';
 import { endpointsOf } from '../oauth/fixture.ts';
+import { program } from '../program.ts';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -176,7 +177,7 @@ function functionsBefore(page: string, text: string): string {
 
 function preamble(): string {
   return `set -euo pipefail
-keyturn() { "${process.execPath}" "${root}src/main.ts" "$@"; }`;
+keyturn() { "${process.execPath}" "${program}" "$@"; }`;
 }
 
 /** Returns a block as it is written, except for the address of the server and the placeholders of the page. */

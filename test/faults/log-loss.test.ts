@@ -3,15 +3,14 @@ import { once } from 'node:events';
 import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { childEnvironment } from '../child-environment.ts';
 import { eventually } from '../eventually.ts';
 import { freePort } from '../free-port.ts';
 import { createTestStores, type Stores, startTestServer } from '../harness.ts';
 import { endpointsOf, registerAll } from '../oauth/fixture.ts';
 import { send } from '../oauth/http-client.ts';
+import { program } from '../program.ts';
 
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), 'keyturn-log-'));
 const file = join(directory, 'log');
 let stores: Stores;
@@ -32,21 +31,21 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 const outputs: Record<string, (env: NodeJS.ProcessEnv) => ChildProcess> = {
   'a full disk': (env) => {
     const full = openSync('/dev/full', 'w');
-    return spawn(process.execPath, [main, 'start'], { env, stdio: ['ignore', full, full] });
+    return spawn(process.execPath, [program, 'start'], { env, stdio: ['ignore', full, full] });
   },
   'a limit on the size of files': (env) =>
-    spawn('sh', ['-c', `ulimit -f 8; exec "$0" "$1" start >"${file}" 2>&1`, process.execPath, main], {
+    spawn('sh', ['-c', `ulimit -f 8; exec "$0" "$1" start >"${file}" 2>&1`, process.execPath, program], {
       env,
       stdio: 'ignore',
     }),
   'a pipe that is closed': (env) => {
-    const started = spawn(process.execPath, [main, 'start'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const started = spawn(process.execPath, [program, 'start'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
     started.stdout?.destroy();
     started.stderr?.destroy();
     return started;
   },
   'a pipe that nobody reads': (env) =>
-    spawn(process.execPath, [main, 'start'], { env, stdio: ['ignore', 'pipe', 'pipe'] }),
+    spawn(process.execPath, [program, 'start'], { env, stdio: ['ignore', 'pipe', 'pipe'] }),
 };
 
 test.each([

@@ -40,7 +40,7 @@ beforeAll(async () => {
   await useEverything();
   await server.core.usage.flush();
   await server.core.usedScopes.flush();
-}, 120_000);
+});
 afterAll(async () => {
   await server.close();
   for (const proxy of proxies) await proxy.close();

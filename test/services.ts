@@ -44,6 +44,11 @@ export async function createEmptyTestDatabase(): Promise<string> {
   return await createDatabase('');
 }
 
+/** Creates a copy of a database to which nothing is connected. */
+export async function copyTestDatabase(url: string): Promise<string> {
+  return await createDatabase(`TEMPLATE ${new URL(url).pathname.slice(1)}`);
+}
+
 /** Returns the run's Redis URL and a key prefix for one test file. */
 export function createTestRedis(): { url: string; prefix: string } {
   return { url: runVariable('TEST_REDIS_URL'), prefix: `${runVariable('TEST_RUN')}:${randomName()}:` };

@@ -9,7 +9,7 @@ const now = new Date('2026-06-01T00:00:00Z');
 beforeAll(async () => {
   server = await startAdminServer({ clock: () => now.getTime() });
   await askPostgres(server.stores.databaseUrl, seed);
-}, 120_000);
+});
 afterAll(() => server.close());
 
 /**

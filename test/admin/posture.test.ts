@@ -171,7 +171,7 @@ it('an enforced age opens one rotation with its grace period, tells the owner, a
   now = end + 3_600_000;
   expect((await api.token(old)).status).toBe(200);
   expect(await rotations(old.id)).toHaveLength(1);
-}, 100_000);
+});
 
 it('the posture ranks what has more and worse findings first, in pages, and cut to an organization', async () => {
   const { id } = (await send('POST', '/organizations', { name: 'Ranked' })).json;

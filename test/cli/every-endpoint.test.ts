@@ -290,4 +290,4 @@ test('every endpoint of the admin API is called by a command', async () => {
     ]);
   }
   expect(missing()).toEqual([]);
-}, 300_000);
+});

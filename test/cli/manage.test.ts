@@ -94,7 +94,7 @@ test('clients create reads certificates and keys from files and then prints no s
   expect(await refusedBy(nothing)).toMatchObject({ code: 2 });
   expect(await refusedBy([...create, 'tls_client_auth'])).toMatchObject({ code: 1 });
   rmSync(directory, { recursive: true });
-}, 30_000);
+});
 
 test('a list is printed in the chosen order, with the cursor of the previous page', async () => {
   const create = (name: string) =>
@@ -111,7 +111,7 @@ test('a list is printed in the chosen order, with the cursor of the previous pag
   expect([names(second), second.stderr]).toEqual([['Order C'], expect.stringMatching(/^The previous page: --cursor /)]);
   const back = await list('--order', 'name', '--limit', '2', '--cursor', cursorIn(second.stderr));
   expect(names(back)).toEqual(['Order A', 'Order B']);
-}, 120_000);
+});
 
 test('clients list, show and update work', async () => {
   const [list, shown] = await Promise.all([

@@ -129,7 +129,7 @@ test('a rotation of the root key from v1 to v2 fails no request', async () => {
   expect(await reveal('POST /access-keys/{id}/reveal', { id: key.id })).toMatchObject({ access_key: key.access_key });
   const { stdout } = await runCommand(['doctor'], environmentOf(stores, v2));
   expect(stdout).toMatch(/ok +secrets/);
-}, 60_000);
+});
 
 test('root-key rotate leaves no partial change when it is killed, and continues when it runs again', async () => {
   const stores = { ...(await createTestStores()), rootKey: v1 };

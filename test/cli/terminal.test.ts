@@ -127,7 +127,7 @@ describeWith('tmux', 'curl')('in a terminal of 80 columns', () => {
     const audit = await terminal.run(`keyturn audit list --target ${id}`);
     for (const action of ['client.create', 'client.regenerate', 'client.finish']) expect(audit.text).toContain(action);
     expect(Math.max(...audit.text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
-  }, 120_000);
+  });
 
   test('an import shows its progress and clears it at the end', async () => {
     const lines = Array.from(
@@ -145,5 +145,5 @@ describeWith('tmux', 'curl')('in a terminal of 80 columns', () => {
     expect(code).toBe(0);
     expect(text).toContain('5000 imported, 0 rejected.');
     expect(text).not.toContain('Importing [');
-  }, 60_000);
+  });
 });

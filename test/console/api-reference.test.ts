@@ -42,7 +42,7 @@ it('links the API reference from the page System, and lists every operation of b
       }
     }
   }
-}, 180_000);
+});
 
 it('shows the permission, the fields and a command with the example of an operation', async () => {
   const page = await read('/console/api/createClient');

@@ -369,7 +369,6 @@ describe('the links and buttons of the console', () => {
       expect(refused).toEqual([]);
       expect(offered.length).toBeGreaterThan(set.includes('integrations:view') ? 10 : 0);
     },
-    30_000,
   );
 
   /**
@@ -441,7 +440,7 @@ it('responds 503 while the database is unavailable, keeps sessions, and applies 
     await away.close();
     await proxy.close();
   }
-}, 30_000);
+});
 
 it('explains a client by a link, and a secret only from the form, without showing it', async () => {
   const { client_id: id, client_secret: secret } = await post('/clients', { name: 'Explained', kind: 'integration' });

@@ -124,4 +124,4 @@ it('lists a webhook that was disabled after days of failures, in the portal only
   for (const { id } of [ours, theirs]) await post(`/webhooks/${id}/enable`);
   await post(`/webhooks/${ours.id}/disable`);
   expect(await disabled()).toEqual([]);
-}, 60_000);
+});

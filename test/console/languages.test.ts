@@ -196,7 +196,7 @@ describeWith('Chromium')('a rotation in German', () => {
   beforeAll(async () => {
     server = await startConsole();
     browser = await launchBrowser();
-  }, 60_000);
+  });
   afterAll(async () => {
     await browser?.close();
     await server?.close();
@@ -239,5 +239,5 @@ describeWith('Chromium')('a rotation in German', () => {
     await press('English');
     await page.getByRole('heading', { name: 'Credentials' }).waitFor();
     expect(await page.evaluate('document.documentElement.lang')).toBe('en');
-  }, 90_000);
+  });
 });

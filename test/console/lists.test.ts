@@ -173,5 +173,5 @@ describeWith('Chromium')('lists and pickers in a browser', () => {
     } finally {
       await browser.close();
     }
-  }, 60_000);
+  });
 });

@@ -21,7 +21,7 @@ describeWith('Chromium')('the pages of the console in a browser', () => {
     cookie = await server.signIn((await server.operator()).token);
     browser = await launchBrowser();
     if (screenshots) await mkdir(screenshots, { recursive: true });
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await browser?.close();
@@ -47,7 +47,6 @@ describeWith('Chromium')('the pages of the console in a browser', () => {
       }
       expect(found).toEqual([]);
     },
-    240_000,
   );
 
   it('load less than 60 kB for the first page with its assets', async () => {

@@ -34,7 +34,7 @@ describeWith('Chromium')('the pages of the console in other languages', () => {
     cookie = await server.signIn((await server.operator()).token);
     browser = await launchBrowser();
     if (screenshots) await mkdir(screenshots, { recursive: true });
-  }, 60_000);
+  });
 
   afterAll(async () => {
     languages.delete(pseudo);
@@ -64,7 +64,7 @@ describeWith('Chromium')('the pages of the console in other languages', () => {
       found.push(...problems.map((problem) => `${name}: ${problem}`));
     }
     expect([...new Set(found)]).toEqual([]);
-  }, 240_000);
+  });
 
   it('fit the width of a phone and of a desktop in German', async () => {
     const page = await openIn('de');
@@ -77,7 +77,7 @@ describeWith('Chromium')('the pages of the console in other languages', () => {
       }
     }
     expect(found).toEqual([]);
-  }, 240_000);
+  });
 });
 
 /** Data of the server, names of variables, commands and formats, which no language changes. */

@@ -24,7 +24,7 @@ describeWith('Chromium')('the console in a browser', () => {
       information: ['orders', 'products'],
     });
     browser = await launchBrowser();
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await browser?.close();
@@ -33,7 +33,7 @@ describeWith('Chromium')('the console in a browser', () => {
 
   beforeEach(async () => {
     context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'] });
-    context.setDefaultTimeout(10_000);
+    context.setDefaultTimeout(60_000);
   });
 
   afterEach(() => context?.close());
@@ -173,7 +173,7 @@ describeWith('Chromium')('the console in a browser', () => {
     }
     await click(page, 'Verify audit log');
     expect(await page.getByText('The audit log is intact.').isVisible()).toBe(true);
-  }, 60_000);
+  });
 
   it('undoes a regeneration, so that the previous secret is current and the new one is rejected', async () => {
     const client = await register('Undone');
@@ -314,7 +314,7 @@ describeWith('Chromium')('the console in a browser', () => {
     await follow(page, 'Remove Key…');
     await click(page, 'Remove Key');
     expect(await page.getByText('Removed.').isVisible()).toBe(true);
-  }, 60_000);
+  });
 
   it('signs in with a link from the command line, without an operator token', async () => {
     const { id } = await server.operator();

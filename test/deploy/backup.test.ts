@@ -79,7 +79,7 @@ describeWith('PostgreSQL client')('both stores are lost, and the database comes 
     const told = await runJson(['after-restore', '--yes'], environment);
     expect(told).toMatchObject({ clients: 4, last_event: { at: expect.any(String) } });
     after = await startAdminServer({ stores: { ...stores, databaseUrl } });
-  }, 60_000);
+  });
 
   afterAll(() => after?.close());
 

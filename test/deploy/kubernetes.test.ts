@@ -25,7 +25,6 @@ describe('the Kubernetes manifests', () => {
       });
       expect([status, stdout + stderr]).toEqual([0, expect.not.stringContaining('ERROR')]);
     },
-    60_000,
   );
 
   it.each([directory, portal])('are all in the kustomization in %s', (folder) => {
@@ -143,7 +142,7 @@ describe('the variables that Kubernetes adds for Services', () => {
     server.kill('SIGTERM');
     const { stdout, stderr } = await end;
     expect(stdout + stderr).toMatch(/Keyturn is ready|Port 4000 of 0\.0\.0\.0 is taken/);
-  }, 30_000);
+  });
 
   it.each([
     ['the shipped Services', shippedServices],

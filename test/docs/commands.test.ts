@@ -146,7 +146,6 @@ test.each(runHere.map(({ page, text }) => [page, text.split('\n')[0] as string, 
     // The admin API and the endpoints answer errors without failing curl.
     expect(stdout).not.toMatch(/"error"|"title":/);
   },
-  60_000,
 );
 
 test('every variable in the README is set by the lines before it', () => {

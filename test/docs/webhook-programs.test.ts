@@ -155,4 +155,4 @@ test('the TypeScript receiver of docs/webhooks.md accepts an event of its webhoo
   } finally {
     program.kill();
   }
-}, 60_000);
+});

@@ -54,7 +54,7 @@ exec "${postgres}" -D disk/data -p ${port} -c listen_addresses=127.0.0.1 -c unix
     load = await startLoad({
       stores: { databaseUrl: url, redisUrl, redisPrefix, rootKey: generateRootKey() },
     });
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await load?.close();
@@ -101,7 +101,7 @@ exec "${postgres}" -D disk/data -p ${port} -c listen_addresses=127.0.0.1 -c unix
     expect((await api.introspect(orders, token)).text === inactive).toBe(revoked === 200);
     expect((await api.revoke(shop, token)).status).toBe(200);
     expect((await api.introspect(orders, token)).text).toBe(inactive);
-  }, 60_000);
+  });
 });
 
 /** Counts all sessions that were ever opened. */

@@ -31,7 +31,7 @@ beforeAll(async () => {
   });
   await before.close();
   restarted = await startTestServer({ stores });
-}, 60_000);
+});
 
 afterAll(() => restarted?.close());
 
@@ -67,4 +67,4 @@ it('a restarted process looks up each of many clients that return at once only o
   const lookups = queries.clientLookups();
   expect(lookups.length).toBeGreaterThan(0);
   expect(new Set(lookups).size).toBe(lookups.length);
-}, 60_000);
+});

@@ -54,7 +54,7 @@ exec "${postgres}" -D data -p ${port} -c listen_addresses=127.0.0.1 -c unix_sock
     await server.close();
     // A restart of PostgreSQL after SIGKILL then has little to recover.
     await askPostgres(url, 'CHECKPOINT');
-  }, 300_000);
+  });
   afterAll(() => group?.stop());
 
   it('starts, and responds to every request while PostgreSQL restarts, without reading what it has cached again', async () => {
@@ -98,5 +98,5 @@ exec "${postgres}" -D data -p ${port} -c listen_addresses=127.0.0.1 -c unix_sock
       await server.close();
     }
     expect(wrong).toEqual([]);
-  }, 300_000);
+  });
 });

@@ -30,7 +30,7 @@ function usePairUnderLoad(replication: Parameters<typeof startPostgresPair>[0]):
   beforeAll(async () => {
     pair = await startPostgresPair(replication);
     load = await startLoad({ stores: storesOn(pair.url) });
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await load?.close();
@@ -64,7 +64,7 @@ describeWithPair('PostgreSQL with a synchronous standby', () => {
     const answer = await server?.adminFetch('/clients', { method: 'POST', body: { name: 'X', kind: 'integration' } });
     await pair.signal('standby', 'SIGCONT');
     expect(answer?.status).toBe(503);
-  }, 30_000);
+  });
 
   it('a primary that freezes under load is replaced without loss of confirmed changes, and ignored when it resumes', async () => {
     const outcome = await load.during(
@@ -84,7 +84,7 @@ describeWithPair('PostgreSQL with a synchronous standby', () => {
     const fresh = connectPostgres({ connectionString: pair.url, log });
     expect(await fresh.query('SELECT inet_server_port() AS port')).toEqual([row]);
     await fresh.close();
-  }, 60_000);
+  });
 });
 
 describeWithPair('PostgreSQL after its primary was killed', () => {
@@ -106,7 +106,7 @@ describeWithPair('PostgreSQL after its primary was killed', () => {
       const [row] = await core.database.query('SELECT inet_server_port() AS port');
       expect(row?.['port']).toBe(Number(new URL(pair.urlOf('standby')).port));
     }
-  }, 60_000);
+  });
 });
 
 describeWithPair('PostgreSQL after a promotion of its asynchronous standby without the last changes', () => {
@@ -230,7 +230,7 @@ describeWithPair('PostgreSQL after a promotion of its asynchronous standby witho
     await act(`/clients/${twice.id}/tokens/revoke`);
     for (const api of apis) expect((await api.introspect(orders, ofLostEpoch)).text).toBe(inactive);
     expect(await load.during('PostgreSQL, after a promotion with loss', async () => undefined)).toMatchObject(zeros);
-  }, 90_000);
+  });
 });
 
 describeWith('PostgreSQL server', 'PgBouncer')('PgBouncer in transaction mode', () => {
@@ -262,7 +262,7 @@ default_pool_size = 5
     await pooler.start('pgbouncer');
     await delay(300);
     load = await startLoad({ stores: storesOn(`postgres://postgres:${password}@127.0.0.1:${port}/postgres`) });
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await load?.close();
@@ -282,7 +282,7 @@ default_pool_size = 5
       Array.from({ length: 10 }, () => database?.query('SHOW statement_timeout') ?? Promise.resolve([])),
     );
     expect(new Set(settings.flat().map((row) => row['statement_timeout']))).toEqual(new Set(['0']));
-  }, 30_000);
+  });
 
   it('another process follows a change without announcements', async () => {
     const [here, there] = load.servers;

@@ -44,7 +44,7 @@ it('connections that were lost while idle delay the recovery only once', async (
   // Only the process itself uses the connections now, and its cache becomes stale.
   await eventually(async () => !(await isServed()));
   await eventually(isServed);
-}, 20_000);
+});
 
 describe.each([
   ['down', () => proxy.cut()],

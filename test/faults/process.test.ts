@@ -103,7 +103,7 @@ describe('SIGTERM under load', () => {
       expect(received()).toContain('"access_token":"kta_');
     }
     expect(ended).toBe(0);
-  }, 40_000);
+  });
 
   it('ends although a client never completes its request and another stays idle', async () => {
     const ending = await startTestServer({ stores });
@@ -136,7 +136,7 @@ describe('SIGHUP to a single process', () => {
     await eventually(() => received().includes('access_token'));
     socket.end();
     expect(await exit).toEqual([0, null]);
-  }, 20_000);
+  });
 });
 
 describe('a process', () => {
@@ -193,5 +193,5 @@ describe('a process', () => {
     }
     await postgres.close();
     await redis.close();
-  }, 60_000);
+  });
 });

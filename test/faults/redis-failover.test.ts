@@ -19,7 +19,7 @@ describeWithRedis.each([
   beforeAll(async () => {
     redis = await startTopology();
     load = await startLoad({ stores: { ...(await createTestStores()), redisUrl: redis.url, redisPrefix: 'kt:' } });
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await load?.close();
@@ -62,7 +62,7 @@ describeWithRedis.each([
     expect(outcome.answered).toBeGreaterThan(100);
     await redis.start(victim);
     await eventually(() => isReplica(victim));
-  }, 60_000);
+  });
 
   it('a primary that freezes is replaced, and ignored when it resumes', async () => {
     const outcome = await load.during(`${topology}, primary frozen and back`, async (recovered) => {
@@ -72,7 +72,7 @@ describeWithRedis.each([
       await eventually(() => isReplica(victim));
     });
     expect(outcome).toMatchObject(zeros);
-  }, 60_000);
+  });
 
   if (topology === 'Cluster') {
     it('slots that move between primaries fail no request', async () => {
@@ -103,6 +103,6 @@ describeWithRedis.each([
         }
       });
       expect(outcome).toMatchObject({ ...zeros, unavailable: 0 });
-    }, 60_000);
+    });
   }
 });

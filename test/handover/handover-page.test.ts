@@ -11,7 +11,7 @@ describeWith('Chromium')('the page of a hand-over', () => {
   beforeAll(async () => {
     server = await startPortal();
     browser = await launchBrowser();
-  }, 60_000);
+  });
   afterAll(async () => {
     await browser?.close();
     await server?.close();
@@ -48,6 +48,5 @@ describeWith('Chromium')('the page of a hand-over', () => {
       await check();
       await context.close();
     },
-    60_000,
   );
 });

@@ -62,7 +62,7 @@ beforeAll(async () => {
   api = { id: json.client_id, secret: json.client_secret };
   const imported = await runCommand(['clients', 'import', '-'], environment, JSON.stringify(tenant));
   expect(imported).toMatchObject({ code: 0, stderr: expect.stringContaining('1 imported, 0 rejected.') });
-}, 300_000);
+});
 afterAll(async () => {
   await server?.close();
   await programs?.remove();
@@ -100,4 +100,4 @@ it('gives tokens for the old audience to unchanged programs at the path of Auth0
   for (const token of Object.values(tokens)) {
     expect(await stateOf(token)).toMatchObject({ client_id: registered.id, scope: 'read:orders', aud: resource });
   }
-}, 300_000);
+});

@@ -34,7 +34,7 @@ describeWith('Hydra')('moving from Hydra', () => {
     const offer = { name: 'Shop', kind: 'resource_server', resource: 'https://api.example.com', scopes };
     const { json } = await server.adminFetch('/clients', { method: 'POST', body: offer });
     api = { id: json.client_id, secret: json.client_secret };
-  }, 240_000);
+  });
   afterAll(async () => {
     await server?.close();
     await programs?.remove();

@@ -29,7 +29,7 @@ describeWith('Keycloak', 'Java compiler')('moving from Keycloak', () => {
     directory = await mkdtemp(join(tmpdir(), 'keyturn-keycloak-'));
     programs = await createUnchangedPrograms();
     server = await startTestServer();
-  }, 240_000);
+  });
   afterAll(async () => {
     await server?.close();
     await programs?.remove();

@@ -74,13 +74,13 @@ describe('mails about single credentials and the deployment', () => {
         `40 ${thing}: the ${noun} has expired`,
       ]);
     }
-  }, 120_000);
+  });
 
   it('come once about an integration that is not used for 90 days', async () => {
     const used = await client('Till');
     await world.token({ id: used.client_id, secret: used.client_secret });
     expect(await toldIn(100, 'Till')).toEqual([expect.stringMatching(/^9[01] Till: not used for 90 days$/)]);
-  }, 120_000);
+  });
 
   it('name a network from which a credential is used for the first time, apart from its first use of all', async () => {
     const { client_id: id, client_secret: secret } = await client('Kiosk');
@@ -165,6 +165,6 @@ describe('mails about single credentials and the deployment', () => {
       ];
       for (const [settings, expected] of cases) expect([settings, await tell(settings)]).toEqual([settings, expected]);
       for (const scope of scopes) await patch({ ...scope, kinds: { grace_period_began: null } });
-    }, 60_000);
+    });
   });
 });

@@ -296,7 +296,7 @@ test('signs in over STARTTLS with a certificate that it verifies, and sends no p
   await turn();
   expect(mail.mails).toEqual([]);
   await secured.close();
-}, 60_000);
+});
 
 test('gives a server up that does not greet, and tries again later', async () => {
   const silent = createServer(() => undefined);
@@ -306,7 +306,7 @@ test('gives a server up that does not greet, and tries again later', async () =>
   await turn();
   expect(await toAnn()).toMatchObject([{ state: 'pending', reason: expect.stringMatching(/greeting|timeout/i) }]);
   silent.close();
-}, 120_000);
+});
 
 describe('the link that stops mails', () => {
   const linkIn = () => String(/<(http[^>]*\/notices\/unsubscribe[^>]*)>/.exec(unfolded())?.[1]);

@@ -35,7 +35,7 @@ describe.each(engines)('notices in %s', (engine, open) => {
 
   beforeAll(async () => {
     database = await open();
-  }, 60_000);
+  });
   afterAll(() => database.close());
   beforeEach(async () => {
     await database.run('TRUNCATE notices, notice_moments, notice_receivers, notice_deliveries');

@@ -123,5 +123,5 @@ describe('the story of a rotation', () => {
       'grace_period_began',
       'grace_period_undone',
     ]);
-  }, 300_000);
+  });
 });

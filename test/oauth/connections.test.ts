@@ -70,4 +70,4 @@ it('serves others while 500 sockets send slowly and 500 are idle, and closes req
   clearInterval(drip);
   for (const { received } of slow) expect(received()).toMatch(/^HTTP\/1\.1 408 /);
   for (const { socket } of idle) socket.destroy();
-}, 40_000);
+});

@@ -272,4 +272,4 @@ test('processes accept everything that is valid after any order of confirmed cha
       expect({ ...history, isActive: text !== inactive }).toEqual({ ...history, isActive: true });
     }
   }
-}, 60_000);
+});

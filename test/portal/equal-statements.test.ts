@@ -41,7 +41,7 @@ beforeAll(async () => {
   other = { client, contact, key, operator: operator.id, token: operator.token, regeneration };
   const person = { organization_id: organization, email: 'eve@example.com', name: 'Eve' };
   cookie = await server.enter(person, permissions);
-}, 120_000);
+});
 afterAll(() => server.close());
 
 type Answered = { status: number; text: string; statements(): string[] };

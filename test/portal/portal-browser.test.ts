@@ -39,7 +39,7 @@ describeWith('Chromium')('the portal in a browser', () => {
     if (host.stdout) await once(host.stdout, 'data');
     browser = await launchBrowser();
     if (screenshots) await mkdir(screenshots, { recursive: true });
-  }, 120_000);
+  });
 
   afterAll(async () => {
     host?.kill();
@@ -97,7 +97,7 @@ describeWith('Chromium')('the portal in a browser', () => {
     expect(await page.locator('main').textContent()).toMatch(/curl\//);
     await follow(page, '← Back to Parcel Cloud');
     expect(page.url()).toBe(`${hostUrl}/settings`);
-  }, 120_000);
+  });
 
   it('works without scripts', async () => {
     const page = await (await browser.newContext({ javaScriptEnabled: false })).newPage();
@@ -113,7 +113,7 @@ describeWith('Chromium')('the portal in a browser', () => {
     expect(await page.locator('main').textContent()).not.toContain('Order sync');
     await click(page, 'Sign out');
     expect(await page.locator('h1').textContent()).toBe('You are not signed in');
-  }, 60_000);
+  });
 
   it('is used by keyboard alone', async () => {
     const page = await (await browser.newContext()).newPage();
@@ -137,7 +137,7 @@ describeWith('Chromium')('the portal in a browser', () => {
     await page.waitForURL('**/portal/contacts/new');
     await press('← Back to Parcel Cloud');
     await page.waitForURL(`${hostUrl}/settings`);
-  }, 60_000);
+  });
 
   it('shows a person without permissions their own access keys only', async () => {
     const page = await (await browser.newContext()).newPage();
@@ -170,7 +170,6 @@ describeWith('Chromium')('the portal in a browser', () => {
       }
       expect(found).toEqual([]);
     },
-    240_000,
   );
 });
 

@@ -70,7 +70,7 @@ beforeAll(async () => {
     };
     cookies.set(held, await server.enter(person, held === 'nothing' ? [] : [held]));
   }
-}, 120_000);
+});
 afterAll(() => server.close());
 
 const cookieOf = (held: Permission | 'nothing') => cookies.get(held) ?? '';
@@ -138,7 +138,6 @@ it.each([...permissions, 'nothing'] as const)(
       expect(json).toMatchObject({ name: hidden, status: 'enabled' });
     }
   },
-  60_000,
 );
 
 it('shows people of an organization that the provider did what its operators did', async () => {

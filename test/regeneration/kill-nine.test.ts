@@ -246,6 +246,6 @@ describe.each(['key', 'certificate'] as const)(
       }
       expect(reported).toBeGreaterThanOrEqual(replacements / 2);
       expect(await verifyAuditLog(core.database, core.keyRing)).toMatchObject({ finding: null });
-    }, 300_000);
+    });
   },
 );

@@ -155,7 +155,7 @@ test('a disabled client is rejected although the event stream is gone, reset or 
   for (const { verifier, known } of cases) {
     await expect(verifier.verify(known.token)).rejects.toMatchObject({ code: 'invalid_token' });
   }
-}, 60_000);
+});
 
 describe.each(formats)('a revocation while no events arrived (%s)', (format) => {
   test.each(['after others', 'as the first'])('is known as soon as events arrive again: %s', async (when) => {

@@ -69,7 +69,7 @@ test('a person signs in the command line by single sign-on, and a logout at the 
   provider.people.delete('ann');
   await provider.logOut('ann');
   await expect(runJson(['whoami', '--profile', 'default'], environment())).rejects.toThrow('valid operator token');
-}, 120_000);
+});
 
 describe('the page that signs in a command line', () => {
   const request = {

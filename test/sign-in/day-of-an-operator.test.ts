@@ -119,4 +119,4 @@ test('operators sign in, approve, clear the posture and apply files, and one who
   expect(
     (await runCommand(['audit', 'list', '--action', 'session.end_by_provider', '--json'], operator)).stdout,
   ).toContain('identity-provider:deployment');
-}, 180_000);
+});

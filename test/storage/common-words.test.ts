@@ -32,7 +32,7 @@ beforeAll(async () => {
   for (const statement of seed.split(';\n')) await askPostgres(url, statement);
   await askPostgres(url, 'VACUUM ANALYZE');
   ({ database } = server.core);
-}, 300_000);
+});
 afterAll(() => server.close());
 
 const now = new Date();

@@ -60,7 +60,7 @@ beforeAll(async () => {
   url = await createTestDatabase();
   for (const statement of seed.split(';')) await askPostgres(url, statement);
   database = connectPostgres({ connectionString: url, log: createLog('silent') });
-}, 300_000);
+});
 afterAll(() => database.close());
 
 /** They have one row per operator, published key, break-glass operator token, or webhook. */

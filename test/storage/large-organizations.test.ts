@@ -47,7 +47,7 @@ beforeAll(async () => {
   for (const statement of statements) await askPostgres(url, statement);
   database = connectPostgres({ connectionString: url, log: createLog('silent') });
   limited = limitDatabase(database);
-}, 300_000);
+});
 afterAll(() => database.close());
 
 /** The numbers of a session can contain those of earlier transactions. */

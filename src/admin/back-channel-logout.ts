@@ -31,10 +31,11 @@ export function serveBackChannelLogout(core: Core) {
     if (token === null) throw new KeyturnError('invalid_request', 400, 'logout_token: is required.');
     const loggedOut = await readLogoutToken(core.providers, provider, token);
     await core.change(async (transaction) => {
-      await deleteTokensOfPerson(transaction, { provider: provider.id, ...loggedOut }, new Date(core.clock()));
-      for (const target of await deleteSessionsOfPerson(transaction, { provider: provider.id, ...loggedOut })) {
+      const at = new Date(core.clock());
+      await deleteTokensOfPerson(transaction, { provider: provider.id, ...loggedOut }, at);
+      for (const target of await deleteSessionsOfPerson(transaction, { provider: provider.id, ...loggedOut }, at)) {
         await appendAuditEvent(transaction, {
-          at: new Date(core.clock()),
+          at,
           actor: { id: `identity-provider:${provider.id}`, name: provider.name, address: null },
           action: 'session.end_by_provider',
           targetType: 'contact',

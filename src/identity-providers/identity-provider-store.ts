@@ -1,6 +1,7 @@
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { seal, unseal } from '../credentials/sealed-copy.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import { recordDistrusted } from '../storage/lost-rows.ts';
 import type { ClaimGrant, IdentityProvider } from './identity-provider.ts';
 
 type ProviderRow = Row & Omit<IdentityProvider, 'clientSecret'> & { sealed: string | null };
@@ -78,9 +79,10 @@ export async function saveProvider(
   );
 }
 
-export async function deleteProviderRow(transaction: Transaction, id: string): Promise<void> {
+export async function deleteProviderRow(transaction: Transaction, id: string, at: Date): Promise<void> {
   await transaction.query('DELETE FROM contact_identities WHERE provider = $1', [id]);
   await transaction.query('DELETE FROM identity_providers WHERE id = $1', [id]);
+  await recordDistrusted(transaction, 'identity_providers', id, at);
 }
 
 function valuesOf(ring: KeyRing, provider: IdentityProvider): unknown[] {

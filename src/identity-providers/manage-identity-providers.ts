@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { type AuditEvent, appendAuditEvent } from '../audit/audit-log.ts';
 import { holdOrganizations } from '../clients/hold-organizations.ts';
 import type { Grantor } from '../contacts/grantor.ts';
@@ -7,6 +8,7 @@ import { Forbidden, invalidField, NotFound, requireRevision } from '../errors.ts
 import type { Clock } from '../process/clock.ts';
 import { deleteSessionsOfProvider } from '../sessions/session-store.ts';
 import type { Transaction } from '../storage/database.ts';
+import { recordDistrusted } from '../storage/lost-rows.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
 import { defaultScope, type IdentityProvider } from './identity-provider.ts';
 import { deleteProviderRow, insertProvider, lockProvider, saveProvider } from './identity-provider-store.ts';
@@ -66,7 +68,10 @@ export async function updateProvider(
   await checkProvider(transaction, grantor, provider);
   await checkProvider(transaction, grantor, changed);
   await saveProvider(transaction, deps.keyRing, changed, at);
-  await deleteSessionsOfProvider(transaction, id);
+  if (!isDeepStrictEqual({ ...changed, name: provider.name }, provider)) {
+    await recordDistrusted(transaction, 'identity_providers', id, at);
+  }
+  await deleteSessionsOfProvider(transaction, id, at);
   const saved = { ...changed, revision: provider.revision + 1, updatedAt: at };
   await audit(transaction, grantor, at, 'update', saved, { before: auditView(provider), after: auditView(saved) });
   return saved;
@@ -82,8 +87,8 @@ export async function deleteProvider(
   const at = new Date(deps.clock());
   const provider = await requireProvider(transaction, deps, id);
   await checkProvider(transaction, grantor, provider);
-  await deleteSessionsOfProvider(transaction, id);
-  await deleteProviderRow(transaction, id);
+  await deleteSessionsOfProvider(transaction, id, at);
+  await deleteProviderRow(transaction, id, at);
   await audit(transaction, grantor, at, 'delete', provider, { before: auditView(provider) });
 }
 

@@ -1,5 +1,6 @@
 import type { SessionSite } from '../sessions/session-store.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import { recordRemoved } from '../storage/lost-rows.ts';
 
 /** A link that signs a contact in for the first time, once. */
 export type Invitation = {
@@ -38,15 +39,23 @@ export async function insertInvitation(
 }
 
 /** Deletes the invitations of a contact to a site that were not accepted, whose links then no longer work. */
-export async function deleteOpen(transaction: Transaction, contactId: string, site: SessionSite): Promise<void> {
-  await transaction.query('DELETE FROM invitations WHERE contact = $1 AND site = $2 AND accepted_at IS NULL', [
-    contactId,
-    site,
-  ]);
+export async function deleteOpen(
+  transaction: Transaction,
+  contactId: string,
+  site: SessionSite,
+  at: Date,
+): Promise<void> {
+  const rows = await transaction.query<{ id: string }>(
+    'DELETE FROM invitations WHERE contact = $1 AND site = $2 AND accepted_at IS NULL RETURNING id',
+    [contactId, site],
+  );
+  const ids = rows.map(({ id }) => id);
+  await recordRemoved(transaction, 'invitations', ids, at);
 }
 
-export async function deleteInvitation(transaction: Transaction, id: string): Promise<void> {
+export async function deleteInvitation(transaction: Transaction, id: string, at: Date): Promise<void> {
   await transaction.query('DELETE FROM invitations WHERE id = $1', [id]);
+  await recordRemoved(transaction, 'invitations', [id], at);
 }
 
 export async function lockInvitation(transaction: Transaction, id: string): Promise<Invitation | undefined> {

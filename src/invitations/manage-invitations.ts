@@ -84,8 +84,9 @@ export async function withdrawInvitation(
   id: string,
 ): Promise<void> {
   const invitation = await requireOpen(transaction, id);
-  await deleteInvitation(transaction, id);
-  await audit(transaction, grantor, new Date(deps.clock()), 'withdraw_invitation', invitation);
+  const at = new Date(deps.clock());
+  await deleteInvitation(transaction, id, at);
+  await audit(transaction, grantor, at, 'withdraw_invitation', invitation);
 }
 
 /** Returns the link of an invitation for the e-mail, or undefined if it was accepted, withdrawn or has expired. */
@@ -105,7 +106,7 @@ async function issue(
   { contact, site, seconds }: { contact: Contact; site: SessionSite; seconds: number },
 ): Promise<{ invitation: Invitation; url: string }> {
   const at = new Date(clock());
-  await deleteOpen(transaction, contact.id, site);
+  await deleteOpen(transaction, contact.id, site, at);
   const invitation: Invitation = {
     id: randomUUID(),
     contactId: contact.id,

@@ -98,13 +98,16 @@ export async function insertBoundedToken(
   );
 }
 
-/** Saves the networks of a token. */
-export async function setNetworks(transaction: Transaction, id: string, limit: NetworkLimit): Promise<void> {
+/** Saves the networks of a token, and records an enforced limit, so that it applies again if the database loses it. */
+export async function setNetworks(transaction: Transaction, id: string, limit: NetworkLimit, at: Date): Promise<void> {
   await transaction.query('UPDATE bounded_tokens SET networks = $2, network_mode = $3 WHERE id = $1', [
     id,
     limit.allowedNetworks,
     limit.networkMode,
   ]);
+  if (!limit.allowedNetworks || limit.networkMode !== 'enforce') return;
+  const target = JSON.stringify([id, limit.allowedNetworks]);
+  await recordChange(transaction, { kind: 'limited_bounded_token', target, at });
 }
 
 export async function setEnd(transaction: Transaction, id: string, expiresAt: Date): Promise<void> {

@@ -158,7 +158,7 @@ export async function changeNetworks(
   requireUnbounded(grantor);
   requireHeld(grantor, token.permissions);
   const changed = { ...token, ...networkLimitOf(given, token) };
-  await setNetworks(transaction, id, changed);
+  await setNetworks(transaction, id, changed, at);
   await audit(transaction, grantor, at, 'update_bounded', changed, {
     before: auditView(token),
     after: auditView(changed),

@@ -1,4 +1,5 @@
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import { recordRemoved } from '../storage/lost-rows.ts';
 
 /** A passkey (WebAuthn) of a contact. */
 export type Passkey = {
@@ -79,11 +80,13 @@ export async function deletePasskey(
   transaction: Transaction,
   contactId: string,
   id: string,
+  at: Date,
 ): Promise<Passkey | undefined> {
   const [row] = await transaction.query<Row & Passkey>(
     `DELETE FROM passkeys WHERE contact::text = $1 AND name_id = $2 RETURNING ${columns}`,
     [contactId, id],
   );
+  if (row) await recordRemoved(transaction, 'passkeys', [id], at);
   return row;
 }
 

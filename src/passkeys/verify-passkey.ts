@@ -153,9 +153,10 @@ export async function removePasskey(
   actor: Actor,
   { contactId, id }: { contactId: string; id: string },
 ): Promise<void> {
-  const removed = await deletePasskey(transaction, contactId, id);
+  const at = new Date(clock());
+  const removed = await deletePasskey(transaction, contactId, id, at);
   if (!removed) throw new NotFound('passkey');
-  await audit(transaction, actor, new Date(clock()), 'remove_passkey', removed);
+  await audit(transaction, actor, at, 'remove_passkey', removed);
 }
 
 /** Returns undefined for what the library rejects. Errors of the database are thrown. */

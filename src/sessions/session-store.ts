@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Permission } from '../contacts/contact.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import { recordRemoved } from '../storage/lost-rows.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
 
 export const signInMethods = ['operator_token', 'link', 'single_sign_on', 'invitation', 'passkey'] as const;
@@ -208,6 +209,7 @@ export async function deleteSessions(
     `DELETE FROM console_sessions WHERE contact = $1 AND ($2::uuid IS NULL OR name = $2::uuid) RETURNING ${columns}`,
     [contactId, id ?? null],
   );
+  await recordEnded(transaction, rows, now);
   return rows.filter(({ expiresAt }) => expiresAt > now);
 }
 
@@ -235,18 +237,26 @@ export async function noteProof(
 export async function deleteSessionsOfPerson(
   transaction: Transaction,
   { provider, subject, sid }: { provider: string; subject: string | undefined; sid: string | undefined },
+  at: Date,
 ): Promise<string[]> {
-  const rows = await transaction.query<{ contact: string }>(
+  const rows = await transaction.query<{ id: string; contact: string }>(
     `DELETE FROM console_sessions WHERE provider = $1 AND ($2::text IS NULL OR subject = $2) AND ($3::text IS NULL OR sid = $3)
        AND ($2::text IS NOT NULL OR $3::text IS NOT NULL)
-     RETURNING contact`,
+     RETURNING name AS id, contact`,
     [provider, subject ?? null, sid ?? null],
   );
+  await recordEnded(transaction, rows, at);
   return [...new Set(rows.map(({ contact }) => contact))];
 }
 
-export async function deleteSessionsOfProvider(transaction: Transaction, provider: string): Promise<void> {
-  await transaction.query('DELETE FROM console_sessions WHERE provider = $1', [provider]);
+export async function deleteSessionsOfProvider(transaction: Transaction, provider: string, at: Date): Promise<void> {
+  const sql = 'DELETE FROM console_sessions WHERE provider = $1 RETURNING name AS id';
+  await recordEnded(transaction, await transaction.query<{ id: string }>(sql, [provider]), at);
+}
+
+async function recordEnded(transaction: Transaction, sessions: readonly { id: string }[], at: Date): Promise<void> {
+  const ids = sessions.map(({ id }) => id);
+  await recordRemoved(transaction, 'console_sessions', ids, at);
 }
 
 /** Finds the person who started a session that has not ended. All members are null for other ways to sign in. */

@@ -3,7 +3,7 @@ import type { Transaction } from './database.ts';
 /**
  * The kind of a change. `all_clients` concerns every client. Kinds that begin with `disabled_`, `enabled_` and `ended_`
  * do not concern caches: they say what a change of an owner did, so that it can be done again if the database loses it.
- * So do `undone_secret`, kinds that begin with `removed_`, kinds that begin with `limited_`, whose target is JSON, and kinds that
+ * So do `undone_secret`, `distrusted_row`, kinds that begin with `removed_`, kinds that begin with `limited_`, whose target is JSON, and kinds that
  * begin with `narrowed_`, whose target is an id followed by the removed permissions.
  */
 export type ChangeKind =
@@ -26,6 +26,9 @@ export type ChangeKind =
   | 'narrowed_contact'
   | 'removed_operator_token'
   | 'removed_bounded_token'
+  | 'limited_bounded_token'
+  | 'removed_row'
+  | 'distrusted_row'
   | 'token'
   | 'signing_keys'
   | 'revoked_signing_key'

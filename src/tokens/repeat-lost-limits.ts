@@ -8,13 +8,14 @@ import { saveCurrentKeys } from '../clients/manage-clients.ts';
 import { deleteOperatorToken, lockContact, saveContact } from '../contacts/contact-store.ts';
 import { currentOf } from '../credentials/secret.ts';
 import { Conflict } from '../errors.ts';
-import { deleteBoundedToken, lockBoundedToken } from '../operator-tokens/bounded-token-store.ts';
+import { deleteBoundedToken, lockBoundedToken, setNetworks } from '../operator-tokens/bounded-token-store.ts';
 import { undoRegeneration } from '../regeneration/end-regeneration.ts';
 import type { SecretDeps } from '../secrets/manage-secrets.ts';
 import { findSecrets, type OwnerRef, type SecretOwner } from '../secrets/secret-store.ts';
 import type { ChangeKind } from '../storage/change.ts';
-import { recordNarrowed } from '../storage/change.ts';
+import { recordChange, recordNarrowed } from '../storage/change.ts';
 import type { Transaction } from '../storage/database.ts';
+import { disableAgain, removeAgain } from '../storage/lost-rows.ts';
 
 export type LimitDeps = SecretDeps & {
   /** Locks the owner. Returns undefined if it was deleted. */
@@ -31,17 +32,24 @@ type Repeat = {
 };
 
 /** Numbers of limits that were set again. */
-export type RepeatedLimits = { undone: number; narrowed: number; operator_tokens: number };
+export type RepeatedLimits = {
+  undone: number;
+  narrowed: number;
+  operator_tokens: number;
+  removed: number;
+  distrusted: number;
+};
 
 /**
  * Sets again what lost changes had limited: undone rotations, removed permissions, keys, scopes that an API offered, added
- * requirements, and removed operator tokens.
+ * requirements, narrowed networks, removed operator tokens, sessions, passkeys, invitations and webhooks. Trusts and identity
+ * providers that were changed or removed are disabled.
  * @returns `withdrawn`: ids of credentials whose keys, certificate, URL or subject a lost change had replaced. They must be
  * ended, because what replaced them is not known.
  */
 export async function repeatLostLimits(repeat: Repeat): Promise<{ counts: RepeatedLimits; withdrawn: string[] }> {
   const { targetsOf } = repeat;
-  const counts: RepeatedLimits = { undone: 0, narrowed: 0, operator_tokens: 0 };
+  const counts: RepeatedLimits = { undone: 0, narrowed: 0, operator_tokens: 0, removed: 0, distrusted: 0 };
   const count = async (kind: ChangeKind, counter: keyof RepeatedLimits, set: (target: string) => Promise<boolean>) => {
     for (const target of targetsOf(kind)) if (await set(target)) counts[counter] += 1;
   };
@@ -54,6 +62,11 @@ export async function repeatLostLimits(repeat: Repeat): Promise<{ counts: Repeat
   await count('narrowed_contact', 'narrowed', (target) => narrowContact(repeat, target));
   await count('removed_operator_token', 'operator_tokens', (id) => removeOperatorToken(repeat, id));
   await count('removed_bounded_token', 'operator_tokens', (id) => removeBoundedToken(repeat, id));
+  await count('limited_bounded_token', 'narrowed', (target) => limitBoundedToken(repeat, target));
+  await count('removed_row', 'removed', (target) => removeAgain(repeat.transaction, target));
+  await count('distrusted_row', 'distrusted', (target) => disableAgain(repeat.transaction, target, repeat.at));
+  // Every process reads the trusts again.
+  if (counts.distrusted > 0) await recordChange(repeat.transaction, { kind: 'trusts', target: 'all', at: repeat.at });
   return { counts, withdrawn };
 }
 
@@ -171,6 +184,18 @@ async function removeBoundedToken(repeat: Repeat, id: string): Promise<boolean> 
   await deleteBoundedToken(transaction, id, at);
   const { name, hint } = token;
   await audit(repeat, 'operator_token.revoke_bounded', token.contactId, { id, name, hint }, {});
+  return true;
+}
+
+async function limitBoundedToken(repeat: Repeat, target: string): Promise<boolean> {
+  const { transaction, at } = repeat;
+  const [id, allowedNetworks] = JSON.parse(target) as [string, string[]];
+  const token = await lockBoundedToken(transaction, id, at);
+  if (!token) return false;
+  await setNetworks(transaction, id, { allowedNetworks, networkMode: 'enforce' }, at);
+  const { name, hint } = token;
+  const limited = { allowed_networks: allowedNetworks, network_mode: 'enforce' };
+  await audit(repeat, 'operator_token.update_bounded', token.contactId, { id, name, hint }, limited);
   return true;
 }
 

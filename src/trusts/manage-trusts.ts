@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { type Actor, appendAuditEvent } from '../audit/audit-log.ts';
 import { type Client, isSecretMethod } from '../clients/client.ts';
 import { lockClient, lockClientById } from '../clients/client-store.ts';
 import { type ClientJwks, readVerificationKey, requireUsableJwks } from '../clients/verification-key.ts';
 import { Conflict, InvalidInput, invalidField, NotFound, requireRevision } from '../errors.ts';
 import type { Transaction } from '../storage/database.ts';
+import { recordDistrusted } from '../storage/lost-rows.ts';
 import type { Condition, PresetName, Trust, TrustKeys } from './trust.ts';
 import { isOfSpiffe } from './trust.ts';
 import { trustAlgorithms, withoutSpiffeUse } from './trust-keys.ts';
@@ -98,6 +100,9 @@ export async function updateTrust(
   requireSafe(changed, deps);
   const at = new Date(deps.clock());
   const saved = await saveTrust(transaction, changed, at);
+  if (!isDeepStrictEqual({ ...changed, name: trust.name }, trust)) {
+    await recordDistrusted(transaction, 'trusts', id, at);
+  }
   if (trust.enabled && !saved.enabled) await requireAnother(transaction, client);
   await audit(transaction, actor, at, 'trust.update', { before: trust, after: saved });
   return saved;

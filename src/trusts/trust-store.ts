@@ -1,6 +1,7 @@
 import type { ClientJwks } from '../clients/verification-key.ts';
 import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import { recordDistrusted } from '../storage/lost-rows.ts';
 import { countRows, type Page, type Slice, selectPage, type Total } from '../storage/page-by-text.ts';
 import type { Condition, PresetName, Trust, TrustKeys } from './trust.ts';
 
@@ -109,6 +110,7 @@ export async function saveTrust(transaction: Transaction, trust: Trust, at: Date
 
 export async function deleteTrust(transaction: Transaction, id: string, at: Date): Promise<void> {
   await transaction.query('DELETE FROM trusts WHERE id = $1', [id]);
+  await recordDistrusted(transaction, 'trusts', id, at);
   await announceTrusts(transaction, at);
 }
 

@@ -126,9 +126,9 @@ export async function deleteWebhook(
   id: string,
 ): Promise<void> {
   const webhook = await requireLocked(transaction, id);
-  await deleteWebhookRow(transaction, id);
   const { organizationId } = webhook;
   const at = new Date(deps.clock());
+  await deleteWebhookRow(transaction, id, at);
   await audit(transaction, actor, at, 'delete', webhook, { organizationId, before: auditView(webhook) });
 }
 

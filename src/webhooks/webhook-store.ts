@@ -1,5 +1,6 @@
 import type { NoticeKind } from '../notices/notice.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import { recordRemoved } from '../storage/lost-rows.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
 import type { Webhook, WebhookSecret } from './webhook.ts';
 
@@ -97,8 +98,9 @@ export async function saveWebhook(transaction: Transaction, webhook: Webhook, at
   return toWebhook(row as WebhookRow);
 }
 
-export async function deleteWebhookRow(transaction: Transaction, id: string): Promise<void> {
+export async function deleteWebhookRow(transaction: Transaction, id: string, at: Date): Promise<void> {
   await transaction.query('DELETE FROM webhooks WHERE id = $1', [id]);
+  await recordRemoved(transaction, 'webhooks', [id], at);
 }
 
 /** Records the result of an attempt. @param failure undefined for a success. */

@@ -10,6 +10,7 @@ import type { AccessKey, KnownAccessKey } from './access-key.ts';
 export type KeyRow = Row & {
   id: string;
   contact: string;
+  organization: string;
   name: string;
   scope: string[];
   scope_version: number;

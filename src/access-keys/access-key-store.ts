@@ -6,18 +6,18 @@ import { NotFound } from '../errors.ts';
 import { type SecretOwner, secretsJson } from '../secrets/secret-store.ts';
 import { recordChange } from '../storage/change.ts';
 import type { Queryable, Transaction } from '../storage/database.ts';
-import { ownOrganization } from '../storage/organization-limit.ts';
+import { coalesced, ownOrganization } from '../storage/organization-limit.ts';
 import { countRows, type Page, type Slice, selectPage, type Total } from '../storage/page-by-text.ts';
 import type { AccessKey, AccessKeyStatus, KnownAccessKey } from './access-key.ts';
 import { type KeyRow, storedLimits, storedNotes, toAccessKey, toKnown } from './access-key-row.ts';
 
 export type FoundAccessKey = KnownAccessKey & { organizationId: string; isOrganizationEnabled: boolean };
 
-/** Finds a key with its values, and the organization of its contact. */
+/** Finds a key with its values, and its organization, which is that of its contact. */
 export async function findKnownAccessKey(database: Queryable, id: string): Promise<FoundAccessKey | undefined> {
-  const [row] = await database.query<KeyRow & { secrets: string; organization: string; organization_enabled: boolean }>(
-    `SELECT k.*, o.id AS organization, o.enabled AS organization_enabled, ${secretsJson('access_key', 'k.id')} AS secrets
-     FROM access_keys k JOIN contacts c ON c.id = k.contact JOIN organizations o ON o.id = c.organization WHERE k.id = $1`,
+  const [row] = await database.query<KeyRow & { secrets: string; organization_enabled: boolean }>(
+    `SELECT k.*, o.enabled AS organization_enabled, ${secretsJson('access_key', 'k.id')} AS secrets
+     FROM access_keys k JOIN organizations o ON o.id = k.organization WHERE k.id = $1`,
     [id],
   );
   return row && { ...toKnown(row), organizationId: row.organization, isOrganizationEnabled: row.organization_enabled };
@@ -37,7 +37,7 @@ export async function requireKeyAndOrganization(
   transaction: Transaction,
   id: string,
 ): Promise<{ key: AccessKey; organization: HeldOrganization }> {
-  const query = 'SELECT c.organization FROM access_keys k JOIN contacts c ON c.id = k.contact WHERE k.id = $1';
+  const query = 'SELECT organization FROM access_keys WHERE id = $1';
   const held = await holdOrganizationsOf(transaction, query, id);
   const key = await lockAccessKey(transaction, id);
   if (!key) throw new NotFound('access key');
@@ -101,17 +101,15 @@ const anyClient = '00000000-0000-0000-0000-000000000000';
 
 /** Builds the SQL conditions of a filter, each in the form that its index needs. */
 function conditionsOf(filter: AccessKeyFilter, bind: Bind): string[] {
-  const { contactId, status, unusedSince, label, client, now, q } = filter;
+  const { contactId, organizationId, status, unusedSince, label, client, now, q } = filter;
   const conditions: string[] = [];
-  // Row-level security alone would look at the keys of all organizations.
-  const { organizationId = ownOrganization() } = filter;
   if (contactId !== undefined) conditions.push(`contact = ${bind(contactId)}`);
-  if (organizationId)
-    conditions.push(`contact IN (SELECT id FROM contacts WHERE organization = ${bind(organizationId)})`);
+  if (organizationId) conditions.push(`organization = ${bind(organizationId)}`);
   if (status) conditions.push(status === 'disabled' ? 'NOT enabled' : 'enabled');
-  if (status === 'enabled') conditions.push(`coalesce(expires_at, 'infinity') > ${bind(now)}`);
-  if (status === 'expired') conditions.push(`expires_at <= ${bind(now)}`);
-  if (unusedSince) conditions.push(`coalesce(last_used_at, created_at) < ${bind(unusedSince)}`);
+  const end = coalesced('expires_at', `'infinity'`);
+  if (status === 'enabled') conditions.push(`${end} > ${bind(now)}`);
+  if (status === 'expired') conditions.push(`${ownOrganization() === undefined ? 'expires_at' : end} <= ${bind(now)}`);
+  if (unusedSince) conditions.push(`${coalesced('last_used_at', 'created_at')} < ${bind(unusedSince)}`);
   if (label) conditions.push(hasLabel(label, bind));
   if (client) conditions.push(`coalesce(clients, '{${anyClient}}') && ARRAY[${bind(client)}, '${anyClient}']::uuid[]`);
   const hint = hintOf(q);

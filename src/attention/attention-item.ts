@@ -1,4 +1,5 @@
 import type { Violation } from '../policies/policy.ts';
+import { isOwn } from '../storage/organization-limit.ts';
 import type { UsageSource } from '../usage/usage-source.ts';
 
 /** Kinds of things that need attention, in the order in which they are listed within one urgency. */
@@ -103,11 +104,11 @@ export const brokenGlassMs = 7 * dayMs;
 /** Reasons for which a credential that has ended is rejected, as the index of usage_sources has them. */
 export const refusedAsEnded = `refused_as IN ('retired_secret', 'undone_secret', 'key_left_set')`;
 /** Selects the sources that were last rejected with an ended credential after $1, with the client or access key as owner. */
-export const refusedSources = `
+export const refusedSources = () => `
   SELECT coalesce((SELECT client FROM client_keys WHERE id = s.owner), s.owner) AS owner, s.generation, s.address, s.user_agent, s.refused, s.refused_at
   FROM (
     SELECT owner, generation, address, user_agent, refused, refused_at FROM usage_sources
-    WHERE ${refusedAsEnded} AND refused_at > $1 ORDER BY refused_at DESC LIMIT ${maxCount}
+    WHERE ${refusedAsEnded} AND refused_at > $1 AND ${isOwn('organization')} ORDER BY refused_at DESC LIMIT ${maxCount}
   ) s ORDER BY s.refused_at DESC`;
 /** Longest list of items of one kind. */
 export const maxItems = 50;

@@ -126,7 +126,7 @@ type RefusedRow = Row & { owner: string; address: string; user_agent: string; re
  * most the latest `maxCount` sources are examined.
  */
 async function findRefused(database: Queryable, now: number, limit: number): Promise<Finding> {
-  const rows = await database.query<RefusedRow>(refusedSources, [new Date(now - refusedMs)]);
+  const rows = await database.query<RefusedRow>(refusedSources(), [new Date(now - refusedMs)]);
   const byOwner = Map.groupBy(rows, ({ owner }) => owner);
   const subjects = await nameSubjects(database, [...byOwner.keys()]);
   const owners = [...byOwner].filter(([owner]) => subjects.has(owner));

@@ -73,8 +73,8 @@ async function findKeys(database: Queryable, window: Window): Promise<Expiration
   const { at, id } = startOf('access_key', window);
   const rows = await database.query<{ id: string; at: Date; created_at: Date }>(
     `SELECT id, expires_at AS at, created_at FROM access_keys
-     WHERE enabled AND (${endOfKey}, id) > ($1, $2::uuid) AND ${endOfKey} > $3 AND ${endOfKey} < $4
-     ORDER BY ${endOfKey}, id LIMIT $5`,
+     WHERE enabled AND (${endOfKey()}, id) > ($1, $2::uuid) AND ${endOfKey()} > $3 AND ${endOfKey()} < $4
+     ORDER BY ${endOfKey()}, id LIMIT $5`,
     [at, id, window.now, window.until, window.limit],
   );
   const found = rows.map(({ id: owner, at: end, created_at: since }) => {

@@ -1,4 +1,5 @@
 import type { Queryable } from '../storage/database.ts';
+import { isOwn } from '../storage/organization-limit.ts';
 import { expiringMs, maxCount, refusedAsEnded, refusedMs, refusedSources, unusedMs } from './attention-item.ts';
 import { findEndingCertificates } from './ending-certificates.ts';
 import { endOfKey, expiringKeys, unusedClients, unusedKeys } from './idle-credentials.ts';
@@ -30,19 +31,19 @@ function queryOf(table: Listed, state: State, now: number): [query: string, para
       // Limit before the condition of the owner, which the index does not have.
       return [
         `SELECT ${owner} AS id FROM (
-           SELECT client, access_key FROM secrets WHERE retires_at > $1 AND ended_as IS NULL
+           SELECT client, access_key FROM secrets WHERE retires_at > $1 AND ended_as IS NULL AND ${isOwn('organization')}
            ORDER BY retires_at LIMIT ${2 * maxCount}
          ) s WHERE ${owner} IS NOT NULL LIMIT ${maxCount}`,
         [at(0)],
       ];
     case 'refused':
-      return [`SELECT owner AS id FROM (${refusedSources}) s`, [at(-refusedMs)]];
+      return [`SELECT owner AS id FROM (${refusedSources()}) s`, [at(-refusedMs)]];
     case 'unused':
       return table === 'clients'
-        ? [`SELECT id FROM (${unusedClients}) c`, [at(-unusedMs)]]
-        : [`SELECT id FROM (${unusedKeys}) k`, [at(-unusedMs), at(0)]];
+        ? [`SELECT id FROM (${unusedClients()}) c`, [at(-unusedMs)]]
+        : [`SELECT id FROM (${unusedKeys()}) k`, [at(-unusedMs), at(0)]];
     case 'expiring':
-      return [`SELECT id FROM (${expiringKeys} ORDER BY ${endOfKey} LIMIT ${maxCount}) k`, [at(0), at(expiringMs)]];
+      return [`SELECT id FROM (${expiringKeys()} ORDER BY ${endOfKey()} LIMIT ${maxCount}) k`, [at(0), at(expiringMs)]];
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Queryable, Row } from '../storage/database.ts';
+import { coalesced } from '../storage/organization-limit.ts';
 import {
   type AttentionItem,
   type AttentionSubject,
@@ -25,17 +26,18 @@ type KeyRow = Row & {
 const inUseMs = 30 * dayMs;
 
 /** The end of an access key as its index has it. Lists of expired keys, which have another order, use another form. */
-export const endOfKey = `coalesce(expires_at, 'infinity')`;
+export const endOfKey = () => coalesced('expires_at', `'infinity'`);
+const lastUse = () => coalesced('last_used_at', 'created_at');
 
 /** Selects the enabled access keys that expire after $1 and before $2. */
-export const expiringKeys = `SELECT * FROM access_keys
-  WHERE enabled AND ${endOfKey} > $1 AND ${endOfKey} < $2`;
+export const expiringKeys = () => `SELECT * FROM access_keys
+  WHERE enabled AND ${endOfKey()} > $1 AND ${endOfKey()} < $2`;
 
 /** Lists the enabled access keys that expire soon, the first to expire first. */
 export async function findExpiringKeys(database: Queryable, now: number, limit: number): Promise<AttentionItem[]> {
   const rows = await database.query<KeyRow>(
-    `SELECT k.id, k.name, k.contact, ${contactName} AS contact_name, k.expires_at AS at, k.last_used_at FROM (${expiringKeys}) k
-     ORDER BY ${endOfKey} LIMIT $3`,
+    `SELECT k.id, k.name, k.contact, ${contactName} AS contact_name, k.expires_at AS at, k.last_used_at FROM (${expiringKeys()}) k
+     ORDER BY ${endOfKey()} LIMIT $3`,
     [new Date(now), new Date(now + expiringMs), limit],
   );
   return rows.map((row) => {
@@ -46,39 +48,41 @@ export async function findExpiringKeys(database: Queryable, now: number, limit: 
 }
 
 export async function countExpiringKeys(database: Queryable, now: number): Promise<number> {
-  return await countRows(database, expiringKeys, [new Date(now), new Date(now + expiringMs)]);
+  // Without an order, PostgreSQL can read the whole table if it expects that most keys expire.
+  const query = `${expiringKeys()} ORDER BY ${endOfKey()}`;
+  return await countRows(database, query, [new Date(now), new Date(now + expiringMs)]);
 }
 
 /** Condition for rows of `clients` or `access_keys` that may be unused since $1, as their index has it. */
-const unusedSince = 'enabled AND coalesce(last_used_at, created_at) < $1';
+const unusedSince = () => `enabled AND ${lastUse()} < $1`;
 const ofIntegrations = `kind = 'integration' AND`;
 
 /**
  * The column of an integration is up to a day late, and empty for what happened before it existed, so the sources of
  * usage decide. At most `maxCount` integrations are examined.
  */
-export const unusedClients = selectUnusedClients(unusedSince);
+export const unusedClients = () => selectUnusedClients(unusedSince());
 
 function selectUnusedClients(condition: string): string {
   return `SELECT id, client_id, name, last_used_at, created_at FROM (
-    SELECT * FROM clients WHERE ${ofIntegrations} ${condition} ORDER BY coalesce(last_used_at, created_at) LIMIT ${maxCount}
+    SELECT * FROM clients WHERE ${ofIntegrations} ${condition} ORDER BY ${lastUse()} LIMIT ${maxCount}
   ) c LEFT JOIN LATERAL (
     SELECT true AS is_used FROM usage_sources u WHERE u.owner = c.id AND u.last_used_at >= $1 LIMIT 1
   ) u ON true WHERE is_used IS NULL`;
 }
 
-export const unusedKeys = selectUnusedKeys(unusedSince);
+export const unusedKeys = () => selectUnusedKeys(unusedSince());
 
 function selectUnusedKeys(condition: string): string {
   return `SELECT * FROM (
-    SELECT * FROM access_keys WHERE ${condition} ORDER BY coalesce(last_used_at, created_at) LIMIT ${maxCount}
+    SELECT * FROM access_keys WHERE ${condition} ORDER BY ${lastUse()} LIMIT ${maxCount}
   ) k WHERE coalesce(k.expires_at, 'infinity') > $2`;
 }
 
 /** Lists enabled integrations that were neither used nor created in the last 90 days, the longest unused first. */
 export async function findUnusedClients(database: Queryable, now: number, limit: number): Promise<AttentionItem[]> {
   const rows = await database.query<{ client_id: string; name: string; last_used_at: Date | null }>(
-    `${unusedClients} ORDER BY coalesce(last_used_at, created_at) LIMIT $2`,
+    `${unusedClients()} ORDER BY coalesce(last_used_at, created_at) LIMIT $2`,
     [new Date(now - unusedMs), limit],
   );
   return rows.map((row) => itemOf('unused_client', 'later', ofClient(row.client_id, row.name), row.last_used_at));
@@ -87,7 +91,7 @@ export async function findUnusedClients(database: Queryable, now: number, limit:
 /** Lists enabled access keys that were neither used nor created in the last 90 days, the longest unused first. */
 export async function findUnusedKeys(database: Queryable, now: number, limit: number): Promise<AttentionItem[]> {
   const rows = await database.query<Omit<KeyRow, 'at'>>(
-    `SELECT k.id, k.name, k.contact, ${contactName} AS contact_name, k.last_used_at FROM (${unusedKeys}) k
+    `SELECT k.id, k.name, k.contact, ${contactName} AS contact_name, k.last_used_at FROM (${unusedKeys()}) k
      ORDER BY coalesce(k.last_used_at, k.created_at) LIMIT $3`,
     [new Date(now - unusedMs), new Date(now), limit],
   );
@@ -104,7 +108,7 @@ type NewlyUnused = { type: 'client' | 'access_key'; id: string; lastUsedAt: Date
  * @param withinMs how long ago they became unused at most.
  */
 export async function findNewlyUnused(database: Queryable, now: number, withinMs: number): Promise<NewlyUnused[]> {
-  const newly = `${unusedSince} AND coalesce(last_used_at, created_at) >= $3 AND $2::timestamptz IS NOT NULL`;
+  const newly = `${unusedSince()} AND coalesce(last_used_at, created_at) >= $3 AND $2::timestamptz IS NOT NULL`;
   const parameters = [new Date(now - unusedMs), new Date(now), new Date(now - unusedMs - withinMs)];
   type UnusedRow = { id: string; last_used_at: Date | null };
   const clients = await database.query<UnusedRow>(selectUnusedClients(newly), parameters);
@@ -119,8 +123,8 @@ export async function findNewlyUnused(database: Queryable, now: number, withinMs
 export async function countUnused(database: Queryable, table: 'clients' | 'access_keys', now: number): Promise<number> {
   const since = new Date(now - unusedMs);
   return table === 'clients'
-    ? await countRows(database, unusedClients, [since])
-    : await countRows(database, unusedKeys, [since, new Date(now)]);
+    ? await countRows(database, unusedClients(), [since])
+    : await countRows(database, unusedKeys(), [since, new Date(now)]);
 }
 
 async function countRows(database: Queryable, query: string, parameters: readonly unknown[]): Promise<number> {

@@ -18,8 +18,7 @@ export async function findEventOrganizations(
     `SELECT i.client_id AS target, c.organization FROM client_ids i JOIN clients c ON c.id = i.client
      WHERE i.client_id = ANY ($1::text[]) AND c.organization <> $3
      UNION ALL SELECT id::text, organization FROM contacts WHERE id = ANY ($2::uuid[]) AND organization <> $3
-     UNION ALL SELECT k.id::text, c.organization FROM access_keys k JOIN contacts c ON c.id = k.contact
-     WHERE k.id = ANY ($2::uuid[]) AND c.organization <> $3
+     UNION ALL SELECT id::text, organization FROM access_keys WHERE id = ANY ($2::uuid[]) AND organization <> $3
      UNION ALL SELECT id::text, id FROM organizations WHERE id = ANY ($2::uuid[]) AND id <> $3`,
     [targets, targets.filter((target) => uuid.test(target)), deploymentOrganization],
   );

@@ -139,7 +139,7 @@ const counted = {
   },
   accessKeys: {
     noun: 'enabled access keys',
-    query: `SELECT count(*) AS count FROM access_keys k JOIN contacts c ON c.id = k.contact WHERE c.organization = $1 AND k.enabled`,
+    query: 'SELECT count(*) AS count FROM access_keys WHERE organization = $1 AND enabled',
   },
 } as const;
 
@@ -188,8 +188,8 @@ export async function findLimitedGrants(
      FROM clients c JOIN organizations o ON o.id = c.organization
      WHERE (o.id = $1 OR $1 IS NULL AND o.max_scopes IS NOT NULL) AND c.kind = 'integration' AND ($2::text[] IS NULL OR c.scope && $2)
      UNION ALL
-     SELECT 'access_key', k.id::text, k.name, p.organization, k.scope, NULL
-     FROM access_keys k JOIN contacts p ON p.id = k.contact JOIN organizations o ON o.id = p.organization
+     SELECT 'access_key', k.id::text, k.name, k.organization, k.scope, NULL
+     FROM access_keys k JOIN organizations o ON o.id = k.organization
      WHERE (o.id = $1 OR $1 IS NULL AND o.max_scopes IS NOT NULL) AND k.enabled AND ($2::text[] IS NULL OR k.scope && $2)`,
     [organization, scope],
   );

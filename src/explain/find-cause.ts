@@ -165,7 +165,7 @@ export async function explainKey(deps: CauseDeps, key: AccessKey, rule: string, 
   }
   const ofOrganization = await explainDisabledOrganization(
     deps,
-    'SELECT c.organization FROM access_keys k JOIN contacts c ON c.id = k.contact WHERE k.id = $1 AND k.enabled',
+    'SELECT organization FROM access_keys WHERE id = $1 AND enabled',
     key.id,
     subject,
   );

@@ -143,7 +143,7 @@ type RefusedRow = Row & {
 /** Finds credentials that were tried after their end: for the first time, and the sum of each day after it. */
 async function findRefused(database: Queryable, now: number): Promise<Due[]> {
   const dayStart = Math.floor((now - countedMs) / dayMs) * dayMs;
-  const rows = await database.query<RefusedRow>(refusedSources, [new Date(Math.min(now, dayStart) - dayMs)]);
+  const rows = await database.query<RefusedRow>(refusedSources(), [new Date(Math.min(now, dayStart) - dayMs)]);
   const first = [...Map.groupBy(rows, ({ owner, generation }) => `${owner}:${generation}`)].map(
     ([key, sources]): Due => {
       const shown = sources.map((row) => presentPlace({ address: row.address, ...decodeCaller(row.user_agent) }));

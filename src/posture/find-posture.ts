@@ -88,8 +88,7 @@ const reasons = {
 
 const ofOrganization = {
   clients: 'SELECT id FROM clients WHERE organization = $1 AND enabled ORDER BY created_at',
-  access_keys: `SELECT k.id FROM contacts c JOIN access_keys k ON k.contact = c.id
-    WHERE c.organization = $1 AND k.enabled ORDER BY k.created_at`,
+  access_keys: 'SELECT id FROM access_keys WHERE organization = $1 AND enabled ORDER BY created_at',
 } as const;
 
 async function findCandidates(

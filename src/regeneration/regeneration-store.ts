@@ -5,6 +5,7 @@ import { NotFound } from '../errors.ts';
 import { type OwnerRef, saveSecretEnd } from '../secrets/secret-store.ts';
 import { recordChange } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
+import { isOwn } from '../storage/organization-limit.ts';
 import { presentPlace } from '../usage/usage-source.ts';
 import type { MarkedSource } from './judge-sources.ts';
 
@@ -164,7 +165,8 @@ export async function listGracePeriods(
     // would read and sort all of them.
     `SELECT r.* FROM (
        SELECT id, retires_at FROM secrets
-       WHERE ended_as IS NULL AND (retires_at, id) > ($1, $2::uuid) AND retires_at > $3 AND retires_at < $4
+       WHERE ended_as IS NULL AND ${isOwn('organization')}
+         AND (retires_at, id) > ($1, $2::uuid) AND retires_at > $3 AND retires_at < $4
        ORDER BY retires_at, id OFFSET 0
      ) ending CROSS JOIN LATERAL (${selectRegenerations} WHERE r.old_secret = ending.id AND r.ended_as IS NULL OFFSET 0) r
      LEFT JOIN clients c ON c.id = r.client LEFT JOIN access_keys k ON k.id = r.access_key

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { UsageError } from '../errors.ts';
 import type { Database, Queryable, Transaction } from './database.ts';
+import { ownCase } from './organization-limit.ts';
 
 const directory = fileURLToPath(new URL('../../sql/', import.meta.url));
 
@@ -15,7 +16,9 @@ const advisoryLock = 0x6b_65_79_74;
 export async function migrate(database: Database): Promise<string[]> {
   // Commands and servers on a migrated database do not load it.
   const { default: Postgrator } = await import('postgrator');
-  const names = await database.transaction(async (transaction) => {
+  const names: string[] = [];
+  /** Applies all migrations, or those up to a fill that has more rows. Returns whether it has applied all. */
+  const advance = async (transaction: Transaction): Promise<boolean> => {
     await transaction.run(`SELECT pg_advisory_xact_lock(${advisoryLock})`);
     const postgrator = new Postgrator({
       migrationPattern: `${directory}*.sql`,
@@ -24,15 +27,60 @@ export async function migrate(database: Database): Promise<string[]> {
       execQuery: async (query) => ({ rows: await transaction.query(query) }),
       execSqlScript: (script) => transaction.run(script),
     });
-    const applied = await postgrator.migrate();
+    const apply = async (version?: number) => {
+      const applied = await postgrator.migrate(version?.toString());
+      names.push(...applied.map(({ filename }) => basename(filename)));
+    };
+    for (const { after, statement } of fills) {
+      if ((await postgrator.getDatabaseVersion()) < after) await apply(after);
+      if ((await postgrator.getDatabaseVersion()) > after) continue;
+      const filled = await transaction.query(statement, [rowsOfFill]);
+      if (filled.length === rowsOfFill) return false;
+    }
+    await apply();
     await buildSmallIndexes(transaction);
     // Also without a new migration: the role may have been created since, or a restored database lacks the policies.
     await transaction.query('SELECT limit_to_organizations()');
-    return applied.map(({ filename }) => basename(filename));
-  });
+    return true;
+  };
+  while (!(await database.transaction(advance)));
   await buildLargeIndexes(database);
   return names;
 }
+
+/**
+ * Statements that fill a column of a large table after the migration that adds it, and before the next one, which requires
+ * it. Each fills up to $1 rows and returns them. It is repeated in transactions of its own, so that no row is locked for
+ * long. If it is interrupted, the next `migrate` continues.
+ */
+const fills = [
+  {
+    after: 126,
+    statement: `UPDATE access_keys k SET organization = c.organization
+      FROM (SELECT id FROM access_keys WHERE organization IS NULL ORDER BY id LIMIT $1 FOR NO KEY UPDATE) n, contacts c
+      WHERE k.id = n.id AND c.id = k.contact RETURNING k.id`,
+  },
+  {
+    after: 126,
+    statement: `UPDATE secrets s SET organization = n.organization FROM (
+        SELECT id, organization_of_owner(coalesce(client, access_key)) AS organization FROM secrets
+        WHERE organization IS NULL AND retires_at > now() - interval '1 hour' AND ended_as IS NULL
+        ORDER BY retires_at LIMIT $1 FOR NO KEY UPDATE
+      ) n WHERE s.id = n.id RETURNING s.id`,
+  },
+  {
+    after: 126,
+    // A row that is locked is being written, so its trigger sets the organization.
+    statement: `UPDATE usage_sources s SET organization = n.organization FROM (
+        SELECT owner, generation, address, user_agent, organization_of_owner(owner) AS organization FROM usage_sources
+        WHERE organization IS NULL AND refused_as IN ('retired_secret', 'undone_secret', 'key_left_set')
+          AND refused_at > now() - interval '8 days' AND organization_of_owner(owner) IS NOT NULL
+        ORDER BY refused_at DESC LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+      ) n WHERE (s.owner, s.generation, s.address, s.user_agent) = (n.owner, n.generation, n.address, n.user_agent) RETURNING s.owner`,
+  },
+] as const;
+/** Rows that are locked at a time: for about a second, since every index of the table gets a new entry. */
+const rowsOfFill = 1_000;
 
 /** @throws {UsageError} if the schema is missing or older than this version requires. */
 export async function requireMigrated(database: Database): Promise<void> {
@@ -90,6 +138,29 @@ export const indexes = [
     'access_keys',
     `USING gin (coalesce(clients, '{00000000-0000-0000-0000-000000000000}')) WITH (fastupdate = off)`,
   ],
+  // The lists of an organization. CASE has the value of COALESCE (`coalesced` in organization-limit.ts).
+  [
+    'access_keys_own_listed',
+    'access_keys',
+    `(organization, created_at DESC, id DESC, enabled, ${ownCase('expires_at', `'infinity'`)}, ${ownCase('last_used_at', 'created_at')})`,
+  ],
+  ['access_keys_own_ending', 'access_keys', `(organization, ${ownCase('expires_at', `'infinity'`)}, id) WHERE enabled`],
+  ['access_keys_own_idle', 'access_keys', `(organization, ${ownCase('last_used_at', 'created_at')}) WHERE enabled`],
+  [
+    'secrets_own_retiring',
+    'secrets',
+    '(organization, retires_at, id) WHERE retires_at IS NOT NULL AND ended_as IS NULL',
+  ],
+  [
+    'usage_sources_own_refused',
+    'usage_sources',
+    `(organization, refused_at DESC) WHERE refused_as IN ('retired_secret', 'undone_secret', 'key_left_set')`,
+  ],
+  [
+    'clients_own_unused',
+    'clients',
+    `(organization, ${ownCase('last_used_at', 'created_at')}) WHERE enabled AND kind = 'integration'`,
+  ],
   // For the list of what needs attention, the most urgent first. Few rows are in the first two.
   ['secrets_retiring', 'secrets', '(retires_at) WHERE retires_at IS NOT NULL AND ended_as IS NULL'],
   // For the list of what ends, in which many may end at the same time.
@@ -123,6 +194,12 @@ export const indexes = [
   ['audit_events_action', 'audit_events', '(action, at DESC, seq DESC)'],
   ['audit_events_actor', 'audit_events', '(actor, at DESC, seq DESC)'],
   ['audit_events_organization', 'audit_events', '(organization, at DESC, seq DESC) WHERE organization IS NOT NULL'],
+  // Whether an actor is of the organization, by the name.
+  ['audit_events_own_actors', 'audit_events', '(organization, actor_name, actor) WHERE organization IS NOT NULL'],
+  // The number of integrations.
+  ['clients_own_kinds', 'clients', '(organization, kind)'],
+  ['contacts_own_names', 'contacts', '(organization, name)'],
+  ['clients_own_names', 'clients', '(organization, name)'],
   ['audit_events_actor_action', 'audit_events', '(actor, action, at DESC, seq DESC)'],
 ] as const;
 

@@ -2,8 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import Postgrator from 'postgrator';
 import { generateClientId, generateSecret, hintOf } from '../../src/credentials/credential-format.ts';
 import { createKeyRing } from '../../src/credentials/key-ring.ts';
 import { createVerifier } from '../../src/credentials/verifier.ts';
@@ -17,10 +15,10 @@ import { startLoad, zeros } from '../faults/load.ts';
 import { createTestStores } from '../harness.ts';
 import { endpointsOf } from '../oauth/fixture.ts';
 import { copyTestDatabase, createEmptyTestDatabase, createTestDatabase, createTestRedis } from '../services.ts';
+import { migrateTo, migrations } from './migrate-to.ts';
 
 const log = createLog('silent');
-const directory = fileURLToPath(new URL('../../sql/', import.meta.url));
-const levels = readdirSync(directory)
+const levels = readdirSync(migrations)
   .map((name) => Number.parseInt(name, 10))
   .sort((left, right) => left - right);
 const latest = levels.at(-1) ?? 0;
@@ -49,25 +47,11 @@ beforeAll(async () => {
   await fresh.close();
   stepwise = await createEmptyTestDatabase();
   withNextVersion = mkdtempSync(join(tmpdir(), 'keyturn-test-'));
-  cpSync(directory, withNextVersion, { recursive: true });
+  cpSync(migrations, withNextVersion, { recursive: true });
   writeFileSync(join(withNextVersion, `${String(nextVersion).padStart(4, '0')}.do.next-version.sql`), expansion);
 });
 
 afterAll(() => rmSync(withNextVersion, { recursive: true, force: true }));
-
-/** Migrates as the version does whose last migration this is. */
-async function migrateTo(database: Database, level: number, from = directory): Promise<void> {
-  await database.transaction(async (transaction) => {
-    const postgrator = new Postgrator({
-      migrationPattern: `${from}/*.sql`,
-      driver: 'pg',
-      schemaTable: 'migrations',
-      execQuery: async (query) => ({ rows: await transaction.query(query) }),
-      execSqlScript: (script) => transaction.run(script),
-    });
-    await postgrator.migrate(String(level));
-  });
-}
 
 /** Builds the indexes that are not part of a migration, as far as their columns exist. */
 async function buildIndexesOf(database: Database): Promise<void> {

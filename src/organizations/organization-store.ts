@@ -100,19 +100,22 @@ function pageOf({ q, enabled, label }: OrganizationFilter, parameters: unknown[]
 /** Numbers of the objects of an organization. Only access keys that are enabled count. */
 export type Holdings = { integrations: number; accessKeys: number; contacts: number };
 
-/** Counts what belongs to each organization, in one statement for a page of them. */
+/**
+ * Counts what belongs to each organization, in one statement for a page of them.
+ * @param most highest number that is counted of each kind; everything is counted by default.
+ */
 export async function countHoldings(
   database: Queryable,
   ids: readonly string[],
+  most: number | null = null,
 ): Promise<ReadonlyMap<string, Holdings>> {
   const rows = await database.query<Row & Holdings & { id: string }>(
     `SELECT o.id,
-       (SELECT count(*) FROM clients WHERE organization = o.id AND kind = 'integration') AS integrations,
-       (SELECT count(*) FROM contacts WHERE organization = o.id) AS contacts,
-       (SELECT count(*) FROM access_keys k JOIN contacts c ON c.id = k.contact WHERE c.organization = o.id AND k.enabled)
-         AS "accessKeys"
+       (SELECT count(*) FROM (SELECT FROM clients WHERE organization = o.id AND kind = 'integration' LIMIT $2) c) AS integrations,
+       (SELECT count(*) FROM (SELECT FROM contacts WHERE organization = o.id LIMIT $2) c) AS contacts,
+       (SELECT count(*) FROM (SELECT FROM access_keys WHERE organization = o.id AND enabled LIMIT $2) k) AS "accessKeys"
      FROM unnest($1::uuid[]) AS o (id)`,
-    [ids],
+    [ids, most],
   );
   return new Map(
     rows.map(({ id, integrations, accessKeys, contacts }) => [id, { integrations, accessKeys, contacts }]),
@@ -170,7 +173,7 @@ export async function announceHoldings(transaction: Transaction, id: string, at:
   const changes = await transaction.query<{ kind: ChangeKind; target: string }>(
     `SELECT 'client' AS kind, i.client_id AS target FROM client_ids i JOIN clients c ON c.id = i.client WHERE c.organization = $1
      UNION ALL
-     SELECT 'access_key', k.id::text FROM access_keys k JOIN contacts c ON c.id = k.contact WHERE c.organization = $1`,
+     SELECT 'access_key', id::text FROM access_keys WHERE organization = $1`,
     [id],
   );
   for (let start = 0; start < changes.length; start += changesPerStatement) {
@@ -185,8 +188,7 @@ export async function deleteCopies(transaction: Transaction, id: string): Promis
     [id],
   );
   const keys = await transaction.query<{ id: string }>(
-    `UPDATE access_keys SET reveal = false, revision = revision + 1
-     WHERE contact IN (SELECT id FROM contacts WHERE organization = $1) AND reveal RETURNING id`,
+    'UPDATE access_keys SET reveal = false, revision = revision + 1 WHERE organization = $1 AND reveal RETURNING id',
     [id],
   );
   const idsOf = (rows: readonly { id: string }[]) => rows.map((row) => row.id);
@@ -206,8 +208,8 @@ export async function findLive(transaction: Transaction, id: string, now: Date):
   return await transaction.query<LiveThing>(
     `SELECT 'client' AS kind, client_id AS id, name FROM clients WHERE organization = $1 AND enabled
      UNION ALL
-     SELECT 'access_key', k.id::text, k.name FROM access_keys k JOIN contacts c ON c.id = k.contact
-     WHERE c.organization = $1 AND k.enabled AND coalesce(k.expires_at, 'infinity') > $2
+     SELECT 'access_key', id::text, name FROM access_keys
+     WHERE organization = $1 AND enabled AND coalesce(expires_at, 'infinity') > $2
      UNION ALL
      SELECT 'operator_token', id::text, name FROM (
        SELECT c.id, c.name FROM contacts c JOIN operator_tokens t ON t.contact = c.id WHERE c.organization = $1
@@ -242,8 +244,8 @@ export async function findOutliving(
   seconds: number,
 ): Promise<{ kind: 'access_key'; id: string; name: string }[]> {
   return await transaction.query<{ kind: 'access_key'; id: string; name: string }>(
-    `SELECT 'access_key' AS kind, k.id, k.name FROM access_keys k JOIN contacts c ON c.id = k.contact
-     WHERE c.organization = $1 AND k.enabled AND coalesce(k.expires_at, 'infinity') > k.created_at + make_interval(secs => $2)`,
+    `SELECT 'access_key' AS kind, id, name FROM access_keys
+     WHERE organization = $1 AND enabled AND coalesce(expires_at, 'infinity') > created_at + make_interval(secs => $2)`,
     [id, seconds],
   );
 }

@@ -58,6 +58,8 @@ export const newOrganization = z.strictObject({
 });
 export const organizationPatch = newOrganization.partial();
 
+const bounded = 'A list counts at most 1,000.';
+
 export const organizationSchema = z
   .strictObject({
     id: z.uuid().meta({ description: 'The ID of the organization.' }),
@@ -73,9 +75,9 @@ export const organizationSchema = z
     labels: shownDetails.labels,
     ceiling: z.strictObject(limits).meta({ description: meaning }),
     portal: shownPortal,
-    integrations: z.int().meta({ description: 'How many integrations belong to the organization.' }),
-    access_keys: z.int().meta({ description: 'How many enabled access keys its contacts have.' }),
-    contacts: z.int().meta({ description: 'How many contacts belong to it.' }),
+    integrations: z.int().meta({ description: `How many integrations belong to the organization. ${bounded}` }),
+    access_keys: z.int().meta({ description: `How many enabled access keys its contacts have. ${bounded}` }),
+    contacts: z.int().meta({ description: `How many contacts belong to it. ${bounded}` }),
     created_at: timestamp('When the organization was created'),
     updated_at: timestamp('When the organization was last changed'),
   })

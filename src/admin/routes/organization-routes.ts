@@ -15,6 +15,7 @@ import {
   listOrganizations,
 } from '../../organizations/organization-store.ts';
 import type { Queryable } from '../../storage/database.ts';
+import { maxCounted } from '../../storage/page-by-text.ts';
 import { labelFilter } from '../details-schemas.ts';
 import { type Endpoint, endpoint } from '../endpoint.ts';
 import { type Answer, changeOnce } from '../idempotency.ts';
@@ -101,6 +102,7 @@ export function organizationEndpoints(core: Core): Endpoint[] {
         const holdings = await countHoldings(
           core.database,
           rows.map(({ id }) => id),
+          maxCounted,
         );
         return pager.answer(
           rows,

@@ -1,4 +1,4 @@
-import { createHmac, createSecretKey, hash, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { KeyPurpose, KeyRing } from './key-ring.ts';
 
 /** The stored values that verify a secret: its HMAC-SHA-256 under a pepper, and the version of the pepper. */
@@ -39,18 +39,17 @@ export function createMatcher(ring: KeyRing, purpose: PepperPurpose, secret: str
 
 const dummy = Buffer.alloc(32);
 
-/** Peppers as OpenSSL key objects. Creating one costs four times as much as an HMAC with it. */
-const keyObjects = new WeakMap<Buffer, KeyObject>();
+const hmacs = new WeakMap<Buffer, ReturnType<typeof hmacSha256>>();
 
 function hmac(ring: KeyRing, purpose: PepperPurpose, version: string, secret: string): Buffer {
   const pepper = ring.key(purpose, version);
   if (!pepper) throw new Error(`no root key of version ${version}`);
-  let key = keyObjects.get(pepper);
-  if (!key) {
-    key = createSecretKey(pepper);
-    keyObjects.set(pepper, key);
+  let compute = hmacs.get(pepper);
+  if (!compute) {
+    compute = hmacSha256(pepper);
+    hmacs.set(pepper, compute);
   }
-  return createHmac('sha256', key).update(secret).digest();
+  return compute(secret);
 }
 
 /**
@@ -81,8 +80,8 @@ function digestOf(value: string): string {
 const nothing = new Uint8Array();
 
 /**
- * Returns HMAC-SHA-256 (RFC 2104) of a text and of bytes that follow it, with this key of at most 64 bytes. `createHmac` sets up OpenSSL objects for each text,
- * which takes longer than hashing a short one.
+ * Returns HMAC-SHA-256 (RFC 2104) of a text and of bytes that follow it, with this key of at most 64 bytes. `createHmac`
+ * sets up OpenSSL objects for each text, which takes longer than hashing a short one.
  */
 export function hmacSha256(key: Uint8Array): (text: string, bytes?: Uint8Array) => Buffer {
   const blockBytes = 64;

@@ -88,6 +88,7 @@ function pageOf(filter: AccessKeyFilter, parameters: unknown[]): Omit<Page, 'sli
   const bind = (value: unknown) => `$${parameters.push(value)}`;
   return {
     table: 'access_keys',
+    isOfOrganization: filter.organizationId !== undefined,
     where: conditionsOf(filter, bind),
     among: among && bind(among),
     search: q === undefined || hintOf(q) ? undefined : { words: 'words', text: q },

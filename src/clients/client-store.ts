@@ -44,8 +44,7 @@ export async function findKnownClients(
 
 /** Returns whether any client has an imported Client ID. */
 export async function hasForeignClientIds(database: Queryable): Promise<boolean> {
-  const rows = await database.query(`SELECT 1 FROM client_ids WHERE client_id NOT LIKE 'kti\\_%' LIMIT 1`);
-  return rows.length > 0;
+  return (await database.query(`SELECT 1 FROM client_ids WHERE client_id NOT LIKE 'kti\\_%' LIMIT 1`)).length > 0;
 }
 
 /** Returns which of these Client IDs belong to a client, as its current ID or a previous one. */
@@ -124,6 +123,7 @@ function pageOf(filter: ClientFilter, parameters: unknown[]): Omit<Page, 'slice'
   return {
     table: 'clients',
     where,
+    isOfOrganization: organizationId !== undefined,
     among: among && bind(among),
     search:
       q === undefined

@@ -88,6 +88,7 @@ export async function countContacts(database: Queryable, filter: ContactFilter):
 function pageOf({ q, organizationId }: ContactFilter, parameters: unknown[]): Omit<Page, 'slice'> {
   return {
     table: 'contacts',
+    isOfOrganization: organizationId !== undefined,
     where: organizationId ? [`organization = $${parameters.push(organizationId)}`] : [],
     search:
       q === undefined

@@ -2,7 +2,7 @@ import { type Ceiling, type CeilingRow, readCeiling } from '../clients/ceiling.t
 import { hasLabel, type LabelFilter, type Labels } from '../clients/client-details.ts';
 import { type ChangeKind, recordChanges } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
-import { deploymentOrganization } from '../storage/organization-limit.ts';
+import { deploymentOrganization, ownCreated } from '../storage/organization-limit.ts';
 import { countRows, type Page, type Slice, selectPage, type Total } from '../storage/page-by-text.ts';
 import type { Organization } from './organization.ts';
 import { effectiveSettings, noPortalSettings, type PortalSettings } from './portal-settings.ts';
@@ -109,13 +109,15 @@ export async function countHoldings(
   ids: readonly string[],
   most: number | null = null,
 ): Promise<ReadonlyMap<string, Holdings>> {
+  // The order makes PostgreSQL use the index, also if it expects that most rows belong to the organization.
+  const end = most === null ? '' : `ORDER BY ${ownCreated} DESC, id DESC LIMIT ${most}`;
   const rows = await database.query<Row & Holdings & { id: string }>(
     `SELECT o.id,
-       (SELECT count(*) FROM (SELECT FROM clients WHERE organization = o.id AND kind = 'integration' LIMIT $2) c) AS integrations,
-       (SELECT count(*) FROM (SELECT FROM contacts WHERE organization = o.id LIMIT $2) c) AS contacts,
-       (SELECT count(*) FROM (SELECT FROM access_keys WHERE organization = o.id AND enabled LIMIT $2) k) AS "accessKeys"
+       (SELECT count(*) FROM (SELECT FROM clients WHERE organization = o.id AND kind = 'integration' ${end}) c) AS integrations,
+       (SELECT count(*) FROM (SELECT FROM contacts WHERE organization = o.id ${end}) c) AS contacts,
+       (SELECT count(*) FROM (SELECT FROM access_keys WHERE organization = o.id AND enabled ${end}) k) AS "accessKeys"
      FROM unnest($1::uuid[]) AS o (id)`,
-    [ids, most],
+    [ids],
   );
   return new Map(
     rows.map(({ id, integrations, accessKeys, contacts }) => [id, { integrations, accessKeys, contacts }]),

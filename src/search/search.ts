@@ -3,7 +3,7 @@ import { listClients } from '../clients/client-store.ts';
 import { listContacts, nameContacts } from '../contacts/contact-store.ts';
 import { listOrganizations } from '../organizations/organization-store.ts';
 import type { Queryable, Row } from '../storage/database.ts';
-import { isLimited } from '../storage/organization-limit.ts';
+import { isLimited, ownCreated } from '../storage/organization-limit.ts';
 
 /** Kinds of things that a search finds, in the order in which they are shown. */
 export const foundKinds = ['integration', 'resource_server', 'access_key', 'contact', 'organization'] as const;
@@ -69,7 +69,10 @@ export async function search(database: Queryable, text: string, now: Date, limit
       detail: externalId ?? id,
     })),
   );
-  if (/^[\d.:a-f]*[.:][\d.:a-f]*$/i.test(q)) found.push(...(await findByAddress(database, q, limit)));
+  if (/^[\d.:a-f]*[.:][\d.:a-f]*$/i.test(q)) {
+    found.push(...(await findByAddress(database, q, limit)));
+    for (const kind of await findUncompared(database)) unfinished.add(kind);
+  }
   const first = foundKinds.flatMap((kind) => {
     const ofKind = found.filter((each) => each.kind === kind);
     return [...new Map(ofKind.map((each) => [each.id, each])).values()].slice(0, limit + 1);
@@ -85,7 +88,16 @@ const maxNewest = 2_000;
  * prevents the use of an index for parts of an address or of a previous Client ID.
  */
 const newest = (table: 'clients' | 'access_keys') =>
-  `(SELECT * FROM ${table} WHERE ${isLimited} ORDER BY created_at DESC, id DESC LIMIT ${maxNewest})`;
+  `(SELECT * FROM ${table} WHERE ${isLimited} ORDER BY ${ownCreated} DESC, id DESC LIMIT ${maxNewest})`;
+
+/** Returns the kinds of which a limited operator's organization has more things than are compared. */
+async function findUncompared(database: Queryable): Promise<Found['kind'][]> {
+  const rows = await database.query<Row & { kind: Found['kind'] }>(
+    `SELECT 'integration' AS kind WHERE ${isLimited} AND EXISTS (SELECT FROM clients OFFSET ${maxNewest})
+     UNION ALL SELECT 'access_key' WHERE ${isLimited} AND EXISTS (SELECT FROM access_keys OFFSET ${maxNewest})`,
+  );
+  return rows.map(({ kind }) => kind);
+}
 
 type ClientRow = Row & { client_id: string; name: string; kind: 'integration' | 'resource_server'; detail: string };
 

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { UsageError } from '../errors.ts';
 import type { Database, Queryable, Transaction } from './database.ts';
-import { ownCase } from './organization-limit.ts';
+import { ownCase, ownCreated } from './organization-limit.ts';
 
 const directory = fileURLToPath(new URL('../../sql/', import.meta.url));
 
@@ -109,8 +109,8 @@ export const indexes = [
   // Lists of clients in their order, by each filter.
   ['clients_by_kind', 'clients', '(kind, created_at DESC, id DESC)'],
   ['clients_by_status', 'clients', '(enabled, created_at DESC, id DESC)'],
-  ['clients_by_organization', 'clients', '(organization, created_at DESC, id DESC)'],
-  ['contacts_by_organization', 'contacts', '(organization, created_at DESC, id DESC)'],
+  ['clients_own_listed', 'clients', `(organization, ${ownCreated} DESC, id DESC, kind, enabled)`],
+  ['contacts_own_listed', 'contacts', `(organization, ${ownCreated} DESC, id DESC)`],
   ['organizations_words', 'organizations', 'USING gin (array_to_tsvector(words_of(name))) WITH (fastupdate = off)'],
   ['clients_by_name', 'clients', '(lower(name), id)'],
   ['clients_by_kind_and_name', 'clients', '(kind, lower(name), id)'],
@@ -142,7 +142,7 @@ export const indexes = [
   [
     'access_keys_own_listed',
     'access_keys',
-    `(organization, created_at DESC, id DESC, enabled, ${ownCase('expires_at', `'infinity'`)}, ${ownCase('last_used_at', 'created_at')})`,
+    `(organization, ${ownCreated} DESC, id DESC, enabled, ${ownCase('expires_at', `'infinity'`)}, ${ownCase('last_used_at', 'created_at')})`,
   ],
   ['access_keys_own_ending', 'access_keys', `(organization, ${ownCase('expires_at', `'infinity'`)}, id) WHERE enabled`],
   ['access_keys_own_idle', 'access_keys', `(organization, ${ownCase('last_used_at', 'created_at')}) WHERE enabled`],

@@ -1,4 +1,5 @@
 import type { Queryable, Row } from './database.ts';
+import { ownCreated, ownOrganization } from './organization-limit.ts';
 import {
   findRarestWord,
   firstRows,
@@ -40,6 +41,8 @@ export type Page = {
   where: readonly string[];
   slice: Slice;
   search?: Search | undefined;
+  /** Whether only rows of one organization are listed. */
+  isOfOrganization?: boolean;
   /** Placeholder for the ids of the only rows that are listed, if they are already known. */
   among?: string | undefined;
 };
@@ -62,10 +65,10 @@ export async function selectPage<R extends Row>(
   const { sort = '-created_at', limit, after, before } = slice;
   const isDescending = sort.startsWith('-') === (before === undefined);
   const direction = isDescending ? 'DESC' : 'ASC';
-  const key = sort.endsWith('name') ? 'lower(name)' : 'created_at';
+  const isByName = sort.endsWith('name');
+  const key = isByName ? 'lower(name)' : createdKey(page);
   const from = before ?? after;
-  const value =
-    from && (key === 'created_at' ? `${bind(from.value)}::timestamptz` : `lower(${bind(from.value)}::text)`);
+  const value = from && (isByName ? `lower(${bind(from.value)}::text)` : `${bind(from.value)}::timestamptz`);
   const position = from && `${isDescending ? '<' : '>'} (${value}, ${bind(from.id)}::uuid)`;
   const rows: Rows = {
     ...rest,
@@ -75,7 +78,7 @@ export async function selectPage<R extends Row>(
     where: ['true', ...where].join(' AND '),
     limit: bind(limit + 1),
   };
-  const order = `ORDER BY ${key.replace(/created_at|name/, 'page.$&')} ${direction}, page.id ${direction}`;
+  const order = `ORDER BY ${isByName ? 'lower(page.name)' : 'page.created_at'} ${direction}, page.id ${direction}`;
   const run = <S extends Row>(query: string) => database.query<S>(select(query, order), parameters);
   if (!search) return await run<R>(listedRows(rows));
 
@@ -126,7 +129,7 @@ export async function countRows(
     ...page,
     where: ['true', ...page.where].join(' AND '),
     limit,
-    key: 'created_at',
+    key: createdKey(page),
     direction: 'DESC',
     isBeyond: () => 'true',
   };
@@ -147,6 +150,11 @@ export async function countRows(
   const word = isCut && matching < enoughMatches ? await findRarestWord(database, { ...page, search }) : undefined;
   if (word === undefined) return { count: Math.min(matching, maxCounted), hasMore: isCut || matching > maxCounted };
   return await count(indexedIds(rows, bound, `$${parameters.push(word)}`));
+}
+
+/** Returns the SQL expression by which a list is sorted by creation. */
+function createdKey({ isOfOrganization = false }: Pick<Page, 'isOfOrganization'>): string {
+  return isOfOrganization || ownOrganization() !== undefined ? ownCreated : 'created_at';
 }
 
 function listedRows(rows: Rows): string {

@@ -62,6 +62,7 @@ export async function archiveAuditLog(
 
   const log = await checkAuditLog(database, keyRing, { split: range.last, onProgress });
   const { archives, state, finding } = log;
+  const salts = await countSalts(database, range.last);
   const base = baseOf(archives);
   if (finding || !state.digests) {
     const what = finding ? `event ${finding.seq}, ${finding.problem}` : 'run `keyturn audit verify`';
@@ -85,6 +86,10 @@ export async function archiveAuditLog(
   const { digests, last } = state;
   await change(async (transaction) => {
     await requireFirst(transaction, base.seq);
+    if ((await countSalts(transaction, range.last)) !== salts) {
+      const message = `Personal values of the events were erased meanwhile. Delete ${path} and try again. Nothing was deleted.`;
+      throw new Conflict('erased_meanwhile', message);
+    }
     await forgetStreams(transaction, forget);
     await requireDelivered(transaction, { until: archive.last_seq, streams, forget });
     await insertArchive(transaction, archive);
@@ -139,6 +144,15 @@ async function findRange(database: Queryable, before: Date): Promise<{ last: num
     );
   }
   return { last: kept - 1 };
+}
+
+/** Counts the salts of events. An erasure removes some. */
+async function countSalts(database: Queryable, last: number): Promise<number> {
+  const [row] = await database.query<{ count: number }>(
+    'SELECT count(actor_salt) + count(subject_salt) AS count FROM audit_events WHERE seq <= $1',
+    [last],
+  );
+  return row?.count ?? 0;
 }
 
 /** Returns the path of the file, with a name that says which events it has if a directory is given. */

@@ -5,7 +5,8 @@ import { isSameMac } from '../credentials/signed-value.ts';
 import { type ArchiveLine, type AuditArchive, lastLineOf } from './audit-archive.ts';
 import { auditKeys, macOfEvent, textOfEvent } from './audit-chain.ts';
 import type { AuditFinding } from './audit-rows.ts';
-import type { StreamedEvent } from './stream-records.ts';
+import { findErasedParts } from './personal-values.ts';
+import { type StreamedEvent, toProtected } from './stream-records.ts';
 
 /** A problem of the file of an archive, and the first event that has it. */
 export type FileFinding = {
@@ -47,10 +48,12 @@ export async function checkArchiveFile(
     const event = lastLine === undefined ? parse<StreamedEvent>(line) : undefined;
     if (typeof event?.seq !== 'number' || seq > archive.last_seq) return { seq, problem: 'changed' };
     if (event.seq !== seq) return { seq, problem: 'missing' };
-    const text = textOfEvent(last.mac, { ...event, at: new Date(event.at) });
+    const row = toProtected(event);
+    const text = textOfEvent(last.mac, row);
     const mac = Buffer.from(String(event.mac), 'hex');
     const key = keys.get(event.key_version);
     if (key && !isSameMac(macOfEvent(key, text), mac)) return { seq, problem: 'changed' };
+    if (!findErasedParts(row)) return { seq, problem: 'changed' };
     lines.update(line);
     texts.update(text);
     last = { seq, mac };

@@ -2,6 +2,8 @@ import type { KeyRing } from '../credentials/key-ring.ts';
 import { isSameMac } from '../credentials/signed-value.ts';
 import { hmacSha256 } from '../credentials/verifier.ts';
 import type { Queryable, Row } from '../storage/database.ts';
+import { canonical } from './canonical-json.ts';
+import { type PersonalColumns, type PersonalDigests, personalPaths, splitPath } from './personal-values.ts';
 
 /** A row of the audit log as its HMAC covers it. The names are those of the columns. */
 export type ChainedEvent = {
@@ -19,25 +21,47 @@ export type ChainedEvent = {
   organization: string | null;
 };
 
-/** Returns the text that the HMAC of a row is computed over: all of the row, its place, and the HMAC of the row before it. */
-export function textOfEvent(previousMac: Uint8Array, event: ChainedEvent): string {
-  return JSON.stringify([
-    'event',
-    Buffer.from(previousMac.buffer, previousMac.byteOffset, previousMac.byteLength).toString('hex'),
-    event.seq,
-    // Null for a time that JavaScript cannot represent, which only a changed row can have.
-    event.at.toJSON(),
-    event.actor,
-    event.actor_name,
-    event.address,
-    event.action,
-    event.target_type,
-    event.target,
-    canonical(event.before),
-    canonical(event.after),
-    // Rows without it have the text that they had before the column existed.
-    ...(event.organization === null ? [] : [event.organization]),
-  ]);
+/** A row with the digests of its personal values. */
+export type ProtectedEvent = ChainedEvent & PersonalColumns;
+
+/**
+ * Returns the text that the HMAC of a row is computed over: all of the row, its place, and the HMAC of the row before it.
+ * Personal values are represented by their digests, except in rows of the first format, which have none.
+ * @param previousMac its bytes, or these as hexadecimal digits.
+ */
+export function textOfEvent(previousMac: Uint8Array | string, event: ProtectedEvent): string {
+  const previous = typeof previousMac === 'string' ? previousMac : hex(previousMac);
+  // Null for a time that JavaScript cannot represent, which only a changed row can have.
+  const at = event.at.toJSON();
+  const { seq, actor, actor_name, address, action, target_type, personal, organization } = event;
+  const before = canonical(event.before);
+  const after = canonical(event.after);
+  if (personal) {
+    const target = maskValues(event.target, before, after, personal);
+    const digests = [personal.actor, personal.actor_paths, personal.subject, personal.subject_paths];
+    const about = [action, target_type, target, before, after, organization];
+    return JSON.stringify(['event 2', previous, seq, at, actor, about, digests]);
+  }
+  const row = [
+    ...['event', previous, seq, at, actor, actor_name, address, action, target_type, event.target],
+    ...[before, after],
+  ];
+  // Rows without it have the text that they had before the column existed.
+  return JSON.stringify(organization === null ? row : [...row, organization]);
+}
+
+/** Replaces each personal value of canonical states by null. Returns the target, or null if it is one of them. */
+function maskValues(target: string, before: unknown, after: unknown, personal: PersonalDigests): string | null {
+  let isMasked = false;
+  for (const path of personalPaths(personal)) {
+    if (path === 'target') isMasked = true;
+    else {
+      const [name, member] = splitPath(path);
+      const state = name === 'before' ? before : after;
+      if (typeof state === 'object' && state) Object.assign(state, { [member]: null });
+    }
+  }
+  return isMasked ? null : target;
 }
 
 /** Returns the keys of the chain by version of the root key. */
@@ -87,20 +111,6 @@ function mac(ring: KeyRing, version: string, text: string): Buffer | undefined {
 /** The HMAC functions of derived keys, which a key ring keeps for its lifetime. */
 const hmacs = new WeakMap<Uint8Array, (text: string) => Buffer>();
 
-/** Sorts the members of objects, because the database does not keep their order. */
-function canonical(value: unknown): unknown {
-  if (value === null || typeof value !== 'object') return value ?? null;
-  if (Array.isArray(value)) return value.map(canonical);
-  const sorted: Record<string, unknown> = {};
-  for (const name of Object.keys(value).sort()) {
-    const member = canonical((value as Record<string, unknown>)[name]);
-    // Assigning to `__proto__` would set the prototype and lose the member.
-    if (name === '__proto__') Object.defineProperty(sorted, name, { value: member, enumerable: true });
-    else sorted[name] = member;
-  }
-  return sorted;
-}
-
 /** Recorded end of the audit log. It is stored outside the log, so that a removal of its last rows is detected. */
 export type AuditAnchor = Row & { seq: number; mac: Uint8Array; key_version: string; seal: Uint8Array };
 
@@ -142,6 +152,6 @@ export async function isVersionInUse(database: Queryable, version: string): Prom
 const isEarlier = 'pg_current_xact_id_if_assigned()::xid IS DISTINCT FROM xmin';
 
 /** Returns bytes as hexadecimal digits. */
-export function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
+export function hex({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString('hex');
 }

@@ -6,16 +6,17 @@ import { leaveOrganization } from '../storage/organization-limit.ts';
 import {
   type AuditAnchor,
   auditKeys,
-  type ChainedEvent,
   hex,
   isSealed,
   isVersionInUse,
   macOfAnchor,
   macOfEvent,
   mayBeEmpty,
+  type ProtectedEvent,
   textOfEvent,
 } from './audit-chain.ts';
 import { findEventOrganizations } from './event-organizations.ts';
+import { protectPersonalValues } from './personal-values.ts';
 
 /** Originator of an action: an operator over HTTP, the user who runs the command line, or Keyturn itself. */
 export type Actor = { id: string; name: string; address: string | null };
@@ -173,8 +174,9 @@ async function append(transaction: Transaction, ring: KeyRing, events: readonly 
     }
     await transaction.query(
       `INSERT INTO audit_events (seq, at, actor, actor_name, address, action, target_type, target, before, after, organization,
-         key_version, mac)
-       SELECT seq, at, actor, actor_name, address, action, target_type, target, before, after, organization, key_version, mac
+         personal, actor_salt, subject_salt, key_version, mac)
+       SELECT seq, at, actor, actor_name, address, action, target_type, target, before, after, organization, personal,
+         actor_salt, subject_salt, key_version, mac
        FROM jsonb_populate_recordset(NULL::audit_events, $1::jsonb)`,
       [JSON.stringify(rows)],
     );
@@ -221,9 +223,9 @@ async function chooseVersion(transaction: Transaction, ring: KeyRing, anchor: Au
  * Converts an event to its stored form through JSON, so that the MAC covers exactly what is stored, including dates and
  * absent members.
  */
-function toChained(event: AuditEvent, seq: number, organization: string | null): ChainedEvent {
+function toChained(event: AuditEvent, seq: number, organization: string | null): ProtectedEvent {
   const { at, actor, action, targetType, target, before, after } = event;
-  return {
+  const chained = {
     seq,
     at,
     actor: actor.id,
@@ -236,4 +238,5 @@ function toChained(event: AuditEvent, seq: number, organization: string | null):
     after: after ? JSON.parse(JSON.stringify(after)) : null,
     organization,
   };
+  return { ...chained, ...protectPersonalValues(chained) };
 }

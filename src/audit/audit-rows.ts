@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import { isSameMac } from '../credentials/signed-value.ts';
 import type { AuditBase } from './audit-archive.ts';
-import { type ChainedEvent, macOfEvent, textOfEvent } from './audit-chain.ts';
+import { hex, macOfEvent, type ProtectedEvent, textOfEvent } from './audit-chain.ts';
 import type { AuditCheckpoint } from './audit-checkpoint.ts';
+import { createErasures } from './erasures.ts';
+import { findErasedParts, type PersonalDigests } from './personal-values.ts';
 
 /** A problem of the audit log, and the first row that has it. */
 export type AuditFinding = {
@@ -15,6 +17,7 @@ export type AuditFinding = {
     | 'anchor_changed' // the record of the end itself is not what was written
     | 'unknown_key' // the row was written under a root key that is not configured, after the last checkpoint
     | 'old_key' // the row was written under a root key that had been replaced before
+    | 'erased_without_event' // personal values of the row were erased, but no later event says so
     | 'archive_changed' // the record of an archive, whose first row this is, is not what was written
     | 'not_the_checkpoint'; // the row is not the one that the given checkpoint names
 };
@@ -45,15 +48,20 @@ export type AuditRowsState = {
   digest: Uint8Array;
   /** SHA-256 of the texts of these rows up to the split, and after it. */
   digests: { until: Uint8Array; after: Uint8Array } | undefined;
+  /** Number of rows whose personal values were erased. */
+  erased: number;
+  /** First of these that no later event has erased. */
+  unexplained: number | undefined;
 };
 
-type AuditRow = ChainedEvent & { version: string; mac: Uint8Array };
+type AuditRow = ProtectedEvent & { version: string; mac: Uint8Array; macHex: string };
 
 /** The columns of a row in the order in which `audit_events` is read for verification. */
 type Columns = [
   ...[seq: number, at: number | string, actor: string, actorName: string, address: string | null, action: string],
   ...[targetType: string, target: string, before: unknown, after: unknown, version: string, mac: string],
   organization: string | null,
+  ...[personal: PersonalDigests | null, actorSalt: string | null, subjectSalt: string | null],
 ];
 
 /**
@@ -67,6 +75,7 @@ export function createRowsCheck(settings: AuditRowsSettings): (json: string) => 
   let last = start
     ? { seq: start.seq, mac: start.mac, version: current }
     : { seq: base.seq, mac: base.mac, version: base.versions.at(-1) ?? '' };
+  let lastHex = hex(last.mac);
   /** First row that no key has vouched for so far. */
   let unchecked: number | undefined;
   if (start) versions.add(current);
@@ -74,6 +83,7 @@ export function createRowsCheck(settings: AuditRowsSettings): (json: string) => 
   const texts: string[] = [];
   const later = createHash('sha256');
   let until: Uint8Array | undefined;
+  const erasures = createErasures();
 
   function digest(): Uint8Array {
     hash.update(texts.splice(0).join(''));
@@ -84,14 +94,18 @@ export function createRowsCheck(settings: AuditRowsSettings): (json: string) => 
     const { seq, version } = row;
     if (seq !== last.seq + 1) return { seq: last.seq + 1, problem: 'missing' };
     if (version !== last.version && versions.has(version)) return { seq, problem: 'old_key' };
-    const text = textOfEvent(last.mac, row);
+    const text = textOfEvent(lastHex, row);
     const key = keys.get(version);
     if (key) {
       if (!isSameMac(macOfEvent(key, text), row.mac)) return { seq: unchecked ?? seq, problem: 'changed' };
     } else if (sealed && seq <= sealed.seq) unchecked ??= seq;
     else return { seq, problem: 'unknown_key' };
+    const parts = findErasedParts(row);
+    if (!parts) return { seq: unchecked ?? seq, problem: 'changed' };
+    erasures.add(row, parts);
     versions.add(version);
     last = { seq, mac: row.mac, version };
+    lastHex = row.macHex;
     if (start) return null;
     texts.push(text);
     if (seq === split) until = digest();
@@ -110,14 +124,14 @@ export function createRowsCheck(settings: AuditRowsSettings): (json: string) => 
       if (finding) break;
     }
     const digests = until && { until, after: later.copy().digest() };
-    return { finding, last, versions, digest: digest(), digests };
+    return { finding, last, versions, digest: digest(), digests, ...erasures.state() };
   };
 }
 
 function toRow(columns: Columns): AuditRow {
-  const [seq, at, actor, actor_name, address, action, target_type, target, before, after, version, mac, organization] =
-    columns;
-  const event = {
+  const [seq, at, actor, actor_name, address, action, target_type, target, before, after, ...rest] = columns;
+  const [version, mac, organization, personal, actor_salt, subject_salt] = rest;
+  return {
     seq,
     at: new Date(at),
     actor,
@@ -129,6 +143,11 @@ function toRow(columns: Columns): AuditRow {
     before,
     after,
     organization,
+    personal,
+    actor_salt,
+    subject_salt,
+    version,
+    mac: Buffer.from(mac, 'hex'),
+    macHex: mac,
   };
-  return { ...event, version, mac: Buffer.from(mac, 'hex') };
 }

@@ -23,9 +23,11 @@ export type EventSlice = {
 };
 type EventPosition = { at: Date; seq: number };
 
-const columns = 'seq, at, actor, actor_name, address, action, target_type, target, before, after, organization';
+const columns = `seq, at, actor, actor_name, address, action, target_type, target, before, after, organization,
+  personal IS NOT NULL AND (actor_salt IS NULL OR personal ? 'subject' AND subject_salt IS NULL) AS erased`;
 
-export type RecordedAuditEvent = Row & ChainedEvent;
+/** @property erased whether personal values were replaced by the text "erased". */
+export type RecordedAuditEvent = Row & ChainedEvent & { erased: boolean };
 
 /**
  * Lists events by time; events of the same time by their numbers. Returns one row more than `limit` if there is another

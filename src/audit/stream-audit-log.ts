@@ -51,12 +51,13 @@ export function createAuditStreams({ database, clock, log, issuer, auditStreams:
   async function sendBatch(target: AuditStreamTarget, claim: StreamClaim): Promise<boolean> {
     const now = new Date(clock());
     try {
-      // The anchor is read first, so that it is at or after the end of the batch.
-      const [anchor] = await database.query<AuditAnchor>('SELECT * FROM audit_anchor');
-      const events = await database.query<StoredEvent>(
-        `SELECT ${eventColumns} FROM audit_events WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT ${batchSize}`,
-        [claim.seq, anchor?.seq ?? 0],
+      const found = await database.query<StoredEvent>(
+        `SELECT ${eventColumns} FROM audit_events WHERE seq > $1 ORDER BY seq LIMIT ${batchSize}`,
+        [claim.seq],
       );
+      // The anchor is read later, so that events that have erased values of the batch are before it.
+      const [anchor] = await database.query<AuditAnchor>('SELECT * FROM audit_anchor');
+      const events = found.filter(({ seq }) => seq <= (anchor?.seq ?? 0));
       const last = events.at(-1);
       if (!anchor || !last) throw new Error('The events after the last one that was sent are missing.');
       const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(attemptMs)]);

@@ -1,5 +1,6 @@
 import type { Row } from '../storage/database.ts';
-import { type AuditAnchor, type ChainedEvent, hex } from './audit-chain.ts';
+import { type AuditAnchor, hex, type ProtectedEvent } from './audit-chain.ts';
+import type { PersonalColumns } from './personal-values.ts';
 
 /** One line of a stream of the audit log: an event, or the head of the log at the end of a batch. */
 export type StreamRecord = {
@@ -10,10 +11,14 @@ export type StreamRecord = {
 };
 
 /** A row of the audit log with its HMAC. */
-export type StoredEvent = Row & ChainedEvent & { key_version: string; mac: Uint8Array };
+export type StoredEvent = Row & ProtectedEvent & { key_version: string; mac: Uint8Array };
 
-/** An event as a stream has it. The names are those of the columns; bytes are hexadecimal. */
-export type StreamedEvent = Omit<ChainedEvent, 'at'> & { at: string; key_version: string; mac: string };
+/**
+ * An event as a stream has it. The names are those of the columns; bytes are hexadecimal. Events of the first format have
+ * no digests and no salts.
+ */
+export type StreamedEvent = Omit<ProtectedEvent, 'at' | keyof PersonalColumns> &
+  Partial<PersonalColumns> & { at: string; key_version: string; mac: string };
 
 /** The head of the log, sealed, and the range of events before it. With it, the range can be proven to be complete. */
 export type StreamedHead = {
@@ -26,7 +31,7 @@ export type StreamedHead = {
 
 /** The columns of a row in the order in which a stream has them. */
 export const eventColumns =
-  'seq, at, actor, actor_name, address, action, target_type, target, before, after, organization, key_version, mac';
+  'seq, at, actor, actor_name, address, action, target_type, target, before, after, organization, personal, actor_salt, subject_salt, key_version, mac';
 
 /** Returns the records of a batch: its events, and the head of the log. */
 export function recordsOf(
@@ -48,7 +53,14 @@ export function recordsOf(
 }
 
 /** Returns an event as one line of JSON. */
-export function lineOf({ mac, ...event }: StoredEvent): string {
-  const streamed: StreamedEvent = { ...event, at: event.at.toJSON(), mac: hex(mac) };
+export function lineOf({ mac, personal, actor_salt, subject_salt, ...event }: StoredEvent): string {
+  const digests = personal ? { personal, actor_salt, subject_salt } : {};
+  const streamed: StreamedEvent = { ...event, ...digests, at: event.at.toJSON(), mac: hex(mac) };
   return JSON.stringify(streamed);
+}
+
+/** Converts an event of a stream to the form that its HMAC covers. */
+export function toProtected(event: StreamedEvent): ProtectedEvent {
+  const { personal = null, actor_salt = null, subject_salt = null } = event;
+  return { ...event, personal, actor_salt, subject_salt, at: new Date(event.at) };
 }

@@ -24,6 +24,8 @@ export type AuditVerification = {
   checkpoint: string;
   /** The parts before the table, which are in files. */
   archives: AuditArchive[];
+  /** Number of verified events whose personal values were erased. */
+  erased: number;
   finding: AuditFinding | null;
 };
 
@@ -63,12 +65,12 @@ export async function verifyAuditLog(
   const end = anchor?.seq ?? 0;
   const base = baseOf(archives);
   const finding = found ?? (outside ? await checkOutside(database, outside, end, archives, archivedMacs) : null);
-  const { last, digest } = state;
+  const { last, digest, erased } = state;
   if (!finding && !start && end > 0 && last.version === ring.current) {
     await saveCheckpoint(database, ring, { ...last, digest, base: base.seq }, archives);
   }
   const from = (start?.seq ?? base.seq) + 1;
-  return { events: last.seq, from, checkpoint: writeCheckpoint(last), archives, finding };
+  return { events: last.seq, from, checkpoint: writeCheckpoint(last), archives, erased, finding };
 }
 
 type CheckOptions = Pick<VerifyOptions, 'recent' | 'onProgress'> & {
@@ -109,7 +111,8 @@ export async function checkAuditLog(
       (anchor?.oldest && anchor.oldest <= base.seq ? { seq: anchor.oldest, problem: 'changed' as const } : null) ??
       state.finding ??
       (await checkEnd(database, ring, anchor, state)) ??
-      (latest && latest.seq > end ? { seq: end + 1, problem: 'cut_off' as const } : null);
+      (latest && latest.seq > end ? { seq: end + 1, problem: 'cut_off' as const } : null) ??
+      (state.unexplained === undefined ? null : { seq: state.unexplained, problem: 'erased_without_event' as const });
     // Rows that were archived meanwhile are not missing.
     const isMoved = finding && (await findArchives(database)).length > archives.length;
     return isMoved ? await checkAuditLog(database, ring, options) : { archives, anchor, start, state, finding };
@@ -170,7 +173,7 @@ async function readPage(
 ): Promise<{ json: string; last: number } | undefined> {
   const [page] = await database.query<{ json: string | null; last: number }>(
     `SELECT '[' || string_agg(json_build_array(seq, floor(extract(epoch FROM at) * 1000), actor, actor_name, address, action,
-         target_type, target, before, after, key_version, encode(mac, 'hex'), organization)::text, ',' ORDER BY seq) || ']' AS json,
+         target_type, target, before, after, key_version, encode(mac, 'hex'), organization, personal, actor_salt, subject_salt)::text, ',' ORDER BY seq) || ']' AS json,
        max(seq)::bigint AS last
      FROM (SELECT * FROM audit_events WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3) e`,
     [after, end, pageSize],

@@ -3,7 +3,9 @@ import { isSameMac } from '../credentials/signed-value.ts';
 import { UsageError } from '../errors.ts';
 import { auditKeys, macOfAnchor, macOfEvent, textOfEvent } from './audit-chain.ts';
 import type { AuditFinding } from './audit-rows.ts';
-import type { StreamedEvent, StreamedHead } from './stream-records.ts';
+import { createErasures, type Erasures } from './erasures.ts';
+import { findErasedParts } from './personal-values.ts';
+import { type StreamedEvent, type StreamedHead, toProtected } from './stream-records.ts';
 
 export type StreamVerification = {
   /** Number of different events in the file, and of those that it has more than once. */
@@ -14,6 +16,8 @@ export type StreamVerification = {
   to: number;
   /** The highest head of the log in the file; null if it has none. The file is complete up to there. */
   head: number | null;
+  /** Number of events whose personal values were erased before they were sent. */
+  erased: number;
   finding: AuditFinding | null;
 };
 
@@ -40,15 +44,20 @@ export async function verifyStream(ring: KeyRing, lines: AsyncIterable<string>):
   const [first, last] = [sorted[0], sorted.at(-1)];
   if (!first || !last) throw new UsageError('The file has no event of an audit log.');
   const head = heads.length === 0 ? null : heads.reduce((latest, { head: { seq } }) => Math.max(latest, seq), 0);
-  finding ??= checkEvents(ring, sorted, heads) ?? checkHeads(ring, events, heads, first.seq);
+  const erasures = createErasures();
+  finding ??= checkEvents(ring, sorted, heads, erasures) ?? checkHeads(ring, events, heads, first.seq);
   if (!finding && head !== null && head > last.seq) finding = { seq: last.seq + 1, problem: 'cut_off' };
-  return { events: sorted.length, repeated, from: first.seq, to: last.seq, head, finding };
+  const { erased, unexplained } = erasures.state();
+  // Without a head, the event that erased the values may be after the end of the file.
+  if (head !== null && unexplained !== undefined) finding ??= { seq: unexplained, problem: 'erased_without_event' };
+  return { events: sorted.length, repeated, from: first.seq, to: last.seq, head, erased, finding };
 }
 
 function checkEvents(
   ring: KeyRing,
   events: readonly StreamedEvent[],
   heads: readonly StreamedHead[],
+  erasures: Erasures,
 ): AuditFinding | null {
   const keys = auditKeys(ring);
   const first = events[0]?.seq ?? 1;
@@ -61,8 +70,14 @@ function checkEvents(
       if (seq !== last.seq + 1) return { seq: last.seq + 1, problem: 'missing' };
       const key = keys.get(event.key_version);
       if (!key) return { seq, problem: 'unknown_key' };
-      const text = textOfEvent(Buffer.from(last.mac, 'hex'), { ...event, at: new Date(event.at) });
-      if (!isSameMac(macOfEvent(key, text), Buffer.from(mac, 'hex'))) return { seq, problem: 'changed' };
+      const row = toProtected(event);
+      const isSame = isSameMac(
+        macOfEvent(key, textOfEvent(Buffer.from(last.mac, 'hex'), row)),
+        Buffer.from(mac, 'hex'),
+      );
+      const parts = findErasedParts(row);
+      if (!isSame || !parts) return { seq, problem: 'changed' };
+      erasures.add(row, parts);
     }
     last = { seq, mac };
   }

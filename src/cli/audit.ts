@@ -3,6 +3,7 @@ import type { ArchivesVerification } from '../audit/verify-archives.ts';
 import type { AuditVerification } from '../audit/verify-audit-log.ts';
 import { addListCommand } from './acts.ts';
 import { addArchiveCommand } from './audit-archive-command.ts';
+import { addEraseCommand } from './audit-erase-command.ts';
 import type { Json } from './call-admin.ts';
 import { withDatabase } from './stores.ts';
 import { CommandEnd, type OutputOptions, plain, present, startProgress, time } from './terminal.ts';
@@ -63,7 +64,7 @@ export function addAuditCommands(audit: Command): void {
       '--archive <files...>',
       'also verify files of `audit archive`, and that they join each other and the database',
     )
-    .option('--json', 'print one JSON object with events, from, checkpoint, archives and finding')
+    .option('--json', 'print one JSON object with events, from, checkpoint, archives, erased and finding')
     .addHelpText(
       'after',
       `
@@ -110,6 +111,7 @@ log lines "audit checkpoint" of a server.`,
       if (problems.length > 0) throw new CommandEnd(1, problems.join('\n'));
     });
   addArchiveCommand(audit);
+  addEraseCommand(audit);
   audit
     .command('checkpoint')
     .description(
@@ -134,11 +136,12 @@ Examples:
 }
 
 function describeVerification(
-  { events, from, checkpoint, archives }: AuditVerification,
+  { events, from, checkpoint, archives, erased }: AuditVerification,
   files: ArchivesVerification | undefined,
 ): string {
   return [
     `${events} events${from > 1 ? `, verified from event ${from}` : ''}`,
+    ...(erased > 0 ? [`erased      personal values of ${erased} events`] : []),
     ...archives.map(({ first_seq, last_seq, file, archived_at, archived_by }) => {
       const state = files?.verified.includes(file) ? 'verified' : 'not verified';
       const by = `at ${archived_at.toISOString()} by ${plain(archived_by)}`;
@@ -153,10 +156,11 @@ async function verifyFile(options: OutputOptions, path: string): Promise<void> {
   const { linesIn } = await import('../audit/archive-file.ts');
   const { verifyStream } = await import('../audit/verify-stream.ts');
   const verification = await withDatabase(needsRootKey, (core) => verifyStream(core.keyRing, linesIn(path)));
-  const { events, repeated, from, to, head, finding } = verification;
+  const { events, repeated, from, to, head, erased, finding } = verification;
   present(options, verification, () =>
     [
       `${events} events, from ${from} to ${to}${repeated > 0 ? `, ${repeated} of them repeated` : ''}`,
+      ...(erased > 0 ? [`personal values of ${erased} events were erased before they were sent`] : []),
       head === null ? 'no head of the log: events after the last one may be missing' : `complete up to event ${head}`,
     ].join('\n'),
   );

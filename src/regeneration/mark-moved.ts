@@ -69,7 +69,7 @@ export async function unmarkMoved(
     action: `${owner.targetType}.unmark_moved`,
     targetType: owner.targetType,
     target: owner.target,
-    before: { reason: found.reason, marked_at: mark.at, marked_by: mark.by },
+    before: { reason: found.reason, marked_at: mark.at },
     after: { regeneration_id: id, ...presentPlace(found) },
   });
   return { ...regeneration, markedSources: others };

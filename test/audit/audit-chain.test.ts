@@ -1,6 +1,8 @@
-import { macOfAnchor } from '../../src/audit/audit-chain.ts';
+import { createHmac } from 'node:crypto';
+import { auditKeys, macOfAnchor, macOfEvent, textOfEvent } from '../../src/audit/audit-chain.ts';
 import { currentCheckpoint } from '../../src/audit/audit-checkpoint.ts';
 import { type Actor, appendAuditEvent, auditedTransaction } from '../../src/audit/audit-log.ts';
+import { findErasedParts } from '../../src/audit/personal-values.ts';
 import { type VerifyOptions, verifyAuditLog } from '../../src/audit/verify-audit-log.ts';
 import { createKeyRing, type KeyRing } from '../../src/credentials/key-ring.ts';
 import { createLog } from '../../src/observability/log.ts';
@@ -153,21 +155,36 @@ describe('the audit log', () => {
     }
   });
 
-  it('gives an event the same HMAC as earlier versions, so that their logs still verify', async () => {
+  it('verifies events that earlier versions have written, before and after new ones', async () => {
     const fixed = createKeyRing('v1:pgDCplUmx3dK1xzpkbd5PK5a/4mGZHVSbYZaZlLu/TI=');
-    await auditedTransaction(database, fixed, (transaction) =>
-      appendAuditEvent(transaction, {
-        at: new Date('2026-01-02T03:04:05.678Z'),
-        actor: { id: 'op', name: 'Zoë', address: null },
-        action: 'client.update',
-        targetType: 'client',
-        target: 'a',
-        before: JSON.parse('{"z":1, "10":1, "9":[1.5, {"y":null, "b":"é😀"}], "n":1e21, "__proto__":{"b":1, "a":2}}'),
-      }),
-    );
-    const [row] = await database.query<{ mac: string }>(`SELECT encode(mac, 'hex') AS mac FROM audit_events`);
-    expect(row?.mac).toBe('4e0d19328ff75d0df4b30787c9a9c5943edca44d2a5a91b8d4b4b80f94c0cdd3');
-    expect(await verify(fixed)).toBeNull();
+    const mac = '4e0d19328ff75d0df4b30787c9a9c5943edca44d2a5a91b8d4b4b80f94c0cdd3';
+    const seal = macOfAnchor(fixed, 'v1', { seq: 1, mac: Buffer.from(mac, 'hex') })?.toString('hex');
+    const before = '{"z":1, "10":1, "9":[1.5, {"y":null, "b":"é😀"}], "n":1e21, "__proto__":{"b":1, "a":2}}';
+    await tamper(`INSERT INTO audit_events (seq, at, actor, actor_name, action, target_type, target, before, key_version, mac)
+        VALUES (1, '2026-01-02T03:04:05.678Z', 'op', 'Zoë', 'client.update', 'client', 'a', '${before}', 'v1', '\\x${mac}');
+      UPDATE audit_anchor SET seq = 1, mac = '\\x${mac}', key_version = 'v1', seal = '\\x${seal}'`);
+    await append('after', fixed);
+    expect(await verifyAuditLog(database, fixed)).toMatchObject({ events: 2, finding: null });
+    await tamper(`UPDATE audit_events SET actor_name = 'erased' WHERE seq = 1`);
+    expect(await verify(fixed)).toEqual({ seq: 1, problem: 'changed' });
+  });
+
+  it('gives an event the HMAC that later versions expect', () => {
+    const keys = auditKeys(createKeyRing('v1:pgDCplUmx3dK1xzpkbd5PK5a/4mGZHVSbYZaZlLu/TI='));
+    const values = { actor_name: 'Zoë', address: null, action: 'contact.update', target_type: 'contact', target: 'a' };
+    const states = { before: { name: 'Zoë', z: 1 }, after: { name: 'Zoé', email: 'z@example.com', a: { c: 1, b: 2 } } };
+    const personal = {
+      actor: createHmac('sha256', 'salt-1').update('["actor","Zoë",null]').digest('base64url'),
+      subject: createHmac('sha256', 'salt-2').update('["subject","z@example.com","Zoë","Zoé"]').digest('base64url'),
+      subject_paths: ['after.email', 'before.name', 'after.name'],
+    };
+    const row = {
+      ...{ seq: 1, at: new Date('2026-01-02T03:04:05.678Z'), actor: 'op', organization: null },
+      ...{ ...values, ...states, personal, actor_salt: 'salt-1', subject_salt: 'salt-2' },
+    };
+    expect(findErasedParts(row)).toEqual([]);
+    const mac = macOfEvent(keys.get('v1') as Uint8Array, textOfEvent(new Uint8Array(0), row));
+    expect(mac.toString('hex')).toBe('bccf4d9a3b9c9fa2e6acb855a5d22000daa8f10b36971c2843d8054ba644dc94');
   });
 
   it('contains no event of a change that was rolled back', async () => {

@@ -124,7 +124,15 @@ async function auditApply(
     targetType: 'configuration',
     target: id,
     ...(organizationId === null ? {} : { organizationId }),
-    after: { changes: changes.map(({ kind, name, organization, action }) => ({ kind, name, organization, action })) },
+    after: {
+      changes: changes.map(({ kind, name, organization, action }) => ({
+        kind,
+        // The event of each contact has its name, which can be erased there.
+        ...(kind === 'contact' ? {} : { name }),
+        organization,
+        action,
+      })),
+    },
   });
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { erasePerson } from '../../audit/erase-person.ts';
 import { findOwnActors } from '../../audit/own-actors.ts';
 import { countAuditEvents, listAuditEvents, type RecordedAuditEvent } from '../../audit/read-events.ts';
 import type { Core } from '../../core.ts';
@@ -33,8 +34,26 @@ export const eventSchema = z
     }),
     before: changedFields.nullable().meta({ description: 'The changed fields before the event.' }),
     after: changedFields.nullable().meta({ description: 'The changed fields after the event.' }),
+    erased: z.boolean().meta({
+      description: 'Whether personal values of the event were erased. They are the text `erased`.',
+    }),
   })
   .meta({ id: 'AuditEvent', description: 'Something that was done or rejected.' });
+
+const erasureSchema = z
+  .strictObject({
+    contact_id: z.uuid().meta({ description: 'The ID of the deleted contact.' }),
+    erased_events: z.int().meta({ description: 'The number of events whose values were erased now.' }),
+    kept_events: z.int().meta({
+      description:
+        'The number of events about this contact or by it that an earlier version of Keyturn has written. Their values cannot be erased.',
+    }),
+    archived_until: z.int().nullable().meta({
+      description:
+        'The number of the last event that was archived to a file. Values in files are not erased. Null: no event was archived.',
+    }),
+  })
+  .meta({ id: 'AuditErasure', description: 'The result of erasing the personal values of a contact.' });
 
 const auditQuery = z.strictObject({
   ...pageQuery,
@@ -95,6 +114,24 @@ export function auditEndpoints(core: Core): Endpoint[] {
         );
       },
     }),
+    endpoint({
+      method: 'post',
+      path: '/audit-events/erase',
+      operationId: 'eraseAuditEvents',
+      permission: 'contacts:manage',
+      asksProof: true,
+      summary: 'Erase the personal values of a deleted contact in the audit log. This cannot be undone',
+      body: z.strictObject({ contact_id: z.uuid().meta({ description: 'The ID of the deleted contact.' }) }),
+      example: { contact_id: '5b1e7c3a-90d4-4c1e-8f27-6a0d2b9c4e18' },
+      answers: { 200: erasureSchema },
+      problems: [404, 409],
+      handle: async ({ operator, body: { contact_id: id } }) => {
+        const result = await core.change((transaction) => erasePerson(transaction, core, operator, id));
+        const { erased, kept, archivedUntil } = result;
+        const body = { contact_id: id, erased_events: erased, kept_events: kept, archived_until: archivedUntil };
+        return { status: 200, body };
+      },
+    }),
   ];
 }
 
@@ -112,5 +149,6 @@ function presentEvent(event: RecordedAuditEvent, targetName: string | undefined)
     organization_id: event.organization,
     before: (event.before as Record<string, unknown> | null) ?? null,
     after: (event.after as Record<string, unknown> | null) ?? null,
+    erased: event.erased,
   };
 }

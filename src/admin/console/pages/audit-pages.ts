@@ -5,11 +5,12 @@ import { type AuditVerification, verifyAuditLog } from '../../../audit/verify-au
 import { rich, t, translate } from '../languages/translate.ts';
 import { attempt, type Listed, type Page, type Reply, type ShownEvent, type Visit } from '../page.ts';
 import { emptyState, exactMoment, fromNow, pageHeading, pagination, table } from '../parts/elements.ts';
-import { eventSentence, nameOfAction, sentences } from '../parts/event-sentence.ts';
+import { eventSentence, nameOfAction, sentences, shownValue } from '../parts/event-sentence.ts';
 import { pageSizes, selectField, textField } from '../parts/forms.ts';
 import { count } from '../parts/list-page.ts';
 import { notice, problemNotice } from '../parts/notices.ts';
 import { candidates, findPicked, type PickKind, pickText } from '../parts/picker.ts';
+import { auditErasePages, eraseLink } from './audit-erase-pages.ts';
 
 const path = '/console/audit';
 const fields = ['actor', 'action', 'target', 'since', 'until'] as const;
@@ -25,6 +26,7 @@ export const auditPages: readonly Page[] = [
     permission: 'audit:view',
     handle: async (visit) => show(visit, await verifyAuditLog(visit.core.database, visit.core.keyRing)),
   },
+  ...auditErasePages,
 ];
 
 async function show(visit: Visit, verification?: AuditVerification): Promise<Reply> {
@@ -92,12 +94,13 @@ async function readPick(visit: Visit, name: 'actor' | 'target', kinds: readonly 
   return { name, text, kinds, found, id, shown: picked ? pickText(picked) : text };
 }
 
-function verdict({ events: last, from, checkpoint, finding }: AuditVerification): VNode {
+function verdict({ events: last, from, checkpoint, erased, finding }: AuditVerification): VNode {
   const events = last - from + 1;
   if (!finding) {
     return notice(
       'ok',
-      html`<p><strong>${t('The audit log is intact.')}</strong> ${t('{events, plural, one {# event was} other {# events were}} verified. None was changed, moved or deleted.', { events })}</p>
+      html`<p><strong>${t('The audit log is intact.')}</strong> ${t('{events, plural, one {# event was} other {# events were}} verified. None was changed, moved or deleted.', { events })}
+          ${erased > 0 && t('Personal values of {erased, plural, one {# event} other {# events}} were erased, with an event about it.', { erased })}</p>
         <p>${rich('Store this checkpoint outside the database. With it, <code>keyturn audit verify --checkpoint</code> also detects that the whole database was replaced by an older copy:')}</p>
         <p><code>${checkpoint}</code></p>`,
     );
@@ -157,11 +160,11 @@ function list(visit: Visit, events: Listed<ShownEvent>, isFiltered: boolean): VN
     columns: [{ label: t('Event') }, { label: t('Time') }, { label: t('Address') }, { label: t('Changes') }],
     rows: events.data.map((event) => [
       html`${eventSentence(visit, event)}<span class="under"
-          >#${event.id} <code>${breakable(event.action)}</code> <a href=${`${path}?target=${encodeURIComponent(event.target)}`}>${`${translate(event.target_type.replaceAll('_', ' '))} `}<code>${event.target}</code></a></span
+          >#${event.id} <code>${breakable(event.action)}</code> <a href=${`${path}?target=${encodeURIComponent(event.target)}`}>${`${translate(event.target_type.replaceAll('_', ' '))} `}<code>${shownValue(event, event.target)}</code></a>${eraseLink(visit, event)}</span
         >`,
       html`${exactMoment(event.at)}<span class="under">${fromNow(event.at, visit.now)}</span>`,
       event.address
-        ? html`<span class="address">${event.address}</span>`
+        ? html`<span class="address">${shownValue(event, event.address)}</span>`
         : html`<span class="muted">${t('none')}</span>`,
       change(event),
     ]),
@@ -175,9 +178,10 @@ function breakable(action: string): VNode {
 }
 
 /** Lists the fields that differ between the states before and after an event. */
-function change({ before, after }: ShownEvent): VNode {
+function change(event: ShownEvent): VNode {
+  const { before, after } = event;
   const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
-  const text = (value: unknown) => (value === undefined ? t('(not set)') : JSON.stringify(value));
+  const text = (value: unknown) => (value === undefined ? t('(not set)') : JSON.stringify(shownValue(event, value)));
   const changed = names.filter((name) => text(before?.[name]) !== text(after?.[name]));
   if (changed.length === 0) return html`<span class="muted">–</span>`;
   return html`<details>

@@ -72,6 +72,7 @@ const messages = {
   'passkey-removed': { text: msg('Removed the passkey.') },
   'use-acknowledged': { text: msg('Acknowledged. The next use is shown again.') },
   'session-ended': { text: msg('Ended. Its next request has to sign in again.') },
+  'personal-values-erased': { text: msg('Erased. The events stay, and the audit log can still be verified.') },
   'key-revoked': { text: msg('Revoked the signing key. Every JWT that it signed is rejected.') },
   rotated: { text: msg('Rotated. The next key now signs tokens, and a new next key is published.') },
 } as const satisfies Record<string, Message>;

@@ -1,5 +1,6 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
+import { erasedValue } from '../../../audit/personal-values.ts';
 import { hiddenActor } from '../../within-reach.ts';
 import { type Message, msg, rich, t, translate } from '../languages/translate.ts';
 import type { Listed, ShownEvent, Visit } from '../page.ts';
@@ -57,6 +58,7 @@ export const sentences: Readonly<Record<string, Message>> = {
   'approval.expire': msg('A request for {target} has expired'),
   'approval.bypass': msg('{actor} acted on {target} without the approval that it needs'),
   'approval.settings': msg('{actor} changed which acts of {target} need approval'),
+  'audit.erase': msg('{actor} erased personal values of the contact {target}'),
   'audit.archive': msg('{actor} moved old events of the audit log to a file'),
   'authorization_token.issue': msg('{actor} issued an API authorization token for {target}'),
   'authorization_token.revoke': msg('{actor} revoked the API authorization token of {target}'),
@@ -143,7 +145,7 @@ export const sentences: Readonly<Record<string, Message>> = {
 
 /** Renders what happened as a sentence, with links to the thing and to the events of its actor. */
 export function eventSentence(visit: Visit, event: ShownEvent): VNode {
-  const by = event.actor_name || t('An unknown caller');
+  const by = shownValue(event, event.actor_name) || t('An unknown caller');
   const actor =
     event.actor === hiddenActor
       ? html`<span class="strong">${by}</span>`
@@ -152,6 +154,11 @@ export function eventSentence(visit: Visit, event: ShownEvent): VNode {
   const sentence = sentences[event.action];
   if (!sentence) return html`<span>${actor}: ${nameOfAction(event.action)} ${target(visit, event)}</span>`;
   return html`<span>${rich(sentence, { actor, target: target(visit, event), request: requestOf(event) })}</span>`;
+}
+
+/** Returns a value of an event, or says in the language of the page that it was erased. */
+export function shownValue<Value>({ erased }: ShownEvent, value: Value): Value | string {
+  return erased && value === erasedValue ? t('erased') : value;
 }
 
 /** Returns an action in words, such as `Access key: disable`. */

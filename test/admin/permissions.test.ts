@@ -101,6 +101,7 @@ const table: Record<string, Permission> = {
   'get /webhooks/{id}/deliveries': 'integrations:view',
   'post /webhooks/{id}/replay': 'api_key:manage',
   'post /leaks': 'api_key:manage',
+  'post /audit-events/erase': 'contacts:manage',
   'post /explain': 'integrations:view',
   'post /explain/token-request': 'integrations:view',
   'post /clients/import': 'api_key:manage',

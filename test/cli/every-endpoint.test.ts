@@ -113,6 +113,7 @@ async function walkContact(): Promise<void> {
   await run(`contacts operator-token ${id}`);
   await run(`contacts operator-token ${id} --revoke`);
   await run(`contacts delete ${id} --yes`);
+  await run(`audit erase ${id} --yes`);
   await run('contacts list');
   const session = crypto.randomUUID();
   await askPostgres(

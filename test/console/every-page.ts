@@ -49,6 +49,7 @@ export const paths: Record<string, string | FormPage> = {
   'resource-server-new': '/console/resource-servers/new',
   'signing-keys': '/console/signing-keys',
   audit: '/console/audit',
+  'audit-erase': '/console/audit/erase?contact=5b1e7c3a-90d4-4c1e-8f27-6a0d2b9c4e18',
   'audit-unclear': '/console/audit?target=Partner',
   explain: '/console/explain',
   system: '/console/system',

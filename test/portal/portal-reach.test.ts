@@ -159,6 +159,21 @@ it('shows people of an organization that the provider did what its operators did
   expect(filtered.text).toBe(unknown.text);
 });
 
+it('ranks what belongs to the organization for people who see integrations, and for nobody else', async () => {
+  const { status, text } = await server.open('/portal/posture', cookieOf('integrations:view'));
+  expect(status).toBe(200);
+  expect(text).toContain(`href="/portal/clients/${own.client}">Own thing</a>`);
+  expect(text).toContain('href="/portal/posture" aria-current="page"');
+  expect(text).not.toMatch(/href="[^"]*\/policies"/);
+  const german = { 'accept-language': 'de' };
+  const translated = await server.open('/portal/posture', cookieOf('integrations:view'), german);
+  expect(translated.text).toContain('Ihre Integrationen und Zugriffsschlüssel, geordnet nach dem Risiko');
+  for (const held of ['contacts:manage', 'audit:view', 'nothing'] as const) {
+    const refused = await server.open('/portal/posture', cookieOf(held));
+    expect([held, refused.status]).toEqual([held, 403]);
+  }
+});
+
 it('keeps the names of people of the organization in its history, also after they were deleted or renamed', async () => {
   const person = { organization_id: organization, email: 'leaver@own.example', name: 'Lea Leaver' };
   const cookie = await server.enter(person, ['integrations:view', 'integrations:edit', 'api_key:manage']);

@@ -76,13 +76,13 @@ const sharedPages: readonly Page[] = [
   ...welcomePages,
   ...passkeyPages,
   ...auditPages,
+  posturePage,
   ...approvalSettingsPages,
   ...approvalPages,
 ];
 
 /** Pages about the deployment, and about access to the admin listener. */
 const operatorPages: readonly Page[] = [
-  posturePage,
   ...policyPages,
   ...noticeSettingsPages,
   ...noticePages,

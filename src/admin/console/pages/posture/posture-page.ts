@@ -30,7 +30,10 @@ export const posturePage: Page = {
       section: 'posture',
       body: html`${pageHeading({
         title: t('Posture'),
-        lead: t('Integrations, resource servers and access keys, ranked by the risk of their credentials.'),
+        lead:
+          visit.operator.organizationId === null
+            ? t('Integrations, resource servers and access keys, ranked by the risk of their credentials.')
+            : t('Your integrations and access keys, ranked by the risk of their credentials.'),
         actions: html`<a class="button" href="/console/policies">${t('Policies')}</a>`,
       })}
       ${summary(body)}

@@ -3,8 +3,7 @@ import { isSameMac } from '../credentials/signed-value.ts';
 import type { AuditBase } from './audit-archive.ts';
 import { hex, macOfEvent, type ProtectedEvent, textOfEvent } from './audit-chain.ts';
 import type { AuditCheckpoint } from './audit-checkpoint.ts';
-import { createErasures } from './erasures.ts';
-import { findErasedParts, type PersonalDigests } from './personal-values.ts';
+import type { PersonalDigests } from './personal-values.ts';
 
 /** A problem of the audit log, and the first row that has it. */
 export type AuditFinding = {
@@ -48,16 +47,12 @@ export type AuditRowsState = {
   digest: Uint8Array;
   /** SHA-256 of the texts of these rows up to the split, and after it. */
   digests: { until: Uint8Array; after: Uint8Array } | undefined;
-  /** Number of rows whose personal values were erased. */
-  erased: number;
-  /** First of these that no later event has erased. */
-  unexplained: number | undefined;
 };
 
 type AuditRow = ProtectedEvent & { version: string; mac: Uint8Array; macHex: string };
 
 /** The columns of a row in the order in which `audit_events` is read for verification. */
-type Columns = [
+export type Columns = [
   ...[seq: number, at: number | string, actor: string, actorName: string, address: string | null, action: string],
   ...[targetType: string, target: string, before: unknown, after: unknown, version: string, mac: string],
   organization: string | null,
@@ -83,7 +78,6 @@ export function createRowsCheck(settings: AuditRowsSettings): (json: string) => 
   const texts: string[] = [];
   const later = createHash('sha256');
   let until: Uint8Array | undefined;
-  const erasures = createErasures();
 
   function digest(): Uint8Array {
     hash.update(texts.splice(0).join(''));
@@ -100,9 +94,6 @@ export function createRowsCheck(settings: AuditRowsSettings): (json: string) => 
       if (!isSameMac(macOfEvent(key, text), row.mac)) return { seq: unchecked ?? seq, problem: 'changed' };
     } else if (sealed && seq <= sealed.seq) unchecked ??= seq;
     else return { seq, problem: 'unknown_key' };
-    const parts = findErasedParts(row);
-    if (!parts) return { seq: unchecked ?? seq, problem: 'changed' };
-    erasures.add(row, parts);
     versions.add(version);
     last = { seq, mac: row.mac, version };
     lastHex = row.macHex;
@@ -124,7 +115,7 @@ export function createRowsCheck(settings: AuditRowsSettings): (json: string) => 
       if (finding) break;
     }
     const digests = until && { until, after: later.copy().digest() };
-    return { finding, last, versions, digest: digest(), digests, ...erasures.state() };
+    return { finding, last, versions, digest: digest(), digests };
   };
 }
 

@@ -14,6 +14,7 @@ import {
   writeCheckpoint,
 } from './audit-checkpoint.ts';
 import { type AuditFinding, type AuditRowsSettings, type AuditRowsState, createRowsCheck } from './audit-rows.ts';
+import { type AuditValuesState, createValuesCheck } from './audit-values.ts';
 
 export type AuditVerification = {
   /** Number of the last event that was verified. */
@@ -87,7 +88,7 @@ export async function checkAuditLog(
   archives: AuditArchive[];
   anchor: AuditAnchor | undefined;
   start: AuditCheckpoint | undefined;
-  state: AuditRowsState;
+  state: CheckedRows;
   finding: AuditFinding | null;
 }> {
   const archives = await findArchives(database);
@@ -102,7 +103,7 @@ export async function checkAuditLog(
   const end = anchor?.seq ?? 0;
   const start = options.recent && sealed && sealed.seq <= end ? sealed : undefined;
   const settings = { current: ring.current, keys: auditKeys(ring), sealed, base, start, split: options.split };
-  const rows = end - (start?.seq ?? base.seq) > fewRows ? checkInThread(settings) : checkHere(settings);
+  const rows = end - (start?.seq ?? base.seq) > fewRows ? checkInThreads(settings) : checkHere(settings);
   try {
     const state = await checkRows(database, rows, end, options);
     const finding =
@@ -126,7 +127,7 @@ async function checkRows(
   rows: RowsCheck,
   end: number,
   { onProgress }: CheckOptions,
-): Promise<AuditRowsState> {
+): Promise<CheckedRows> {
   let state = await rows.check('[]');
   // The next page is read while this one is checked.
   let next = readPage(database, state.last.seq, end);
@@ -143,23 +144,43 @@ async function checkRows(
   return state;
 }
 
-type RowsCheck = { check(json: string): Promise<AuditRowsState>; close(): Promise<unknown> };
+type CheckedRows = AuditRowsState & Omit<AuditValuesState, 'changed'>;
+type RowsCheck = { check(json: string): Promise<CheckedRows>; close(): Promise<unknown> };
 
-function checkHere(settings: AuditRowsSettings): RowsCheck {
-  const check = createRowsCheck(settings);
-  return { check: async (json) => check(json), close: async () => undefined };
+function join(rows: AuditRowsState, { changed, ...values }: AuditValuesState): CheckedRows {
+  const { finding } = rows;
+  const isChangedFirst = changed !== undefined && (!finding || changed < finding.seq);
+  return { ...rows, ...values, finding: isChangedFirst ? { seq: changed, problem: 'changed' } : finding };
 }
 
-/** Checks rows in a thread, because the hashing would delay the requests that this process serves. */
-function checkInThread(settings: AuditRowsSettings): RowsCheck {
-  const file = import.meta.url.endsWith('.ts') ? './audit-rows-worker.ts' : './audit-rows-worker.js';
-  const thread = new Worker(new URL(file, import.meta.url), { workerData: settings });
+function checkHere(settings: AuditRowsSettings): RowsCheck {
+  const rows = createRowsCheck(settings);
+  const values = createValuesCheck();
+  return { check: async (json) => join(rows(json), values(json)), close: async () => undefined };
+}
+
+/**
+ * Checks rows in threads, because the hashing would delay the requests that this process serves. The personal values of a
+ * page are checked at the same time as its chain.
+ */
+function checkInThreads(settings: AuditRowsSettings): RowsCheck {
+  const rows = startThread<AuditRowsState>(settings);
+  const values = startThread<AuditValuesState>(undefined);
   return {
-    check: async (json) => {
+    check: async (json) => join(...(await Promise.all([rows.check(json), values.check(json)]))),
+    close: () => Promise.all([rows.close(), values.close()]),
+  };
+}
+
+function startThread<State>(workerData: AuditRowsSettings | undefined) {
+  const file = import.meta.url.endsWith('.ts') ? './audit-rows-worker.ts' : './audit-rows-worker.js';
+  const thread = new Worker(new URL(file, import.meta.url), { workerData });
+  return {
+    async check(json: string): Promise<State> {
       const answer = once(thread, 'message');
       thread.postMessage(json);
       const [state] = await answer;
-      return state as AuditRowsState;
+      return state as State;
     },
     close: () => thread.terminate(),
   };

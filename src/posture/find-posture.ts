@@ -2,6 +2,7 @@ import { type FoundSubject, findSubjects } from '../policies/find-subjects.ts';
 import { type Violation, violationsOf } from '../policies/policy.ts';
 import { listPolicies } from '../policies/policy-store.ts';
 import type { Queryable } from '../storage/database.ts';
+import { ownCreated } from '../storage/organization-limit.ts';
 import { findFacts, type SubjectFacts } from './subject-facts.ts';
 
 /** Ranks clients and access keys by what makes their credentials a risk. */
@@ -87,8 +88,8 @@ const reasons = {
 } as const;
 
 const ofOrganization = {
-  clients: 'SELECT id FROM clients WHERE organization = $1 AND enabled ORDER BY created_at',
-  access_keys: 'SELECT id FROM access_keys WHERE organization = $1 AND enabled ORDER BY created_at',
+  clients: `SELECT id FROM clients WHERE organization = $1 AND enabled ORDER BY ${ownCreated}, id`,
+  access_keys: `SELECT id FROM access_keys WHERE organization = $1 AND enabled ORDER BY ${ownCreated}, id`,
 } as const;
 
 async function findCandidates(

@@ -9,6 +9,7 @@ import { findKnownClient, listClients } from '../../src/clients/client-store.ts'
 import { listContacts } from '../../src/contacts/contact-store.ts';
 import { createLog } from '../../src/observability/log.ts';
 import { countHoldings, listOrganizations } from '../../src/organizations/organization-store.ts';
+import { findPosture } from '../../src/posture/find-posture.ts';
 import { search } from '../../src/search/search.ts';
 import type { Database, Queryable } from '../../src/storage/database.ts';
 import { leaveOrganization, limitDatabase, withinOrganization } from '../../src/storage/organization-limit.ts';
@@ -192,6 +193,8 @@ const smallTables = new Set([
   'client_keys',
   'usage_source_hours',
   'bounded_tokens',
+  'access_key_scopes',
+  'client_scopes',
 ]);
 const inLargeAndSmall = Object.keys(lists).flatMap((name) => [
   [name, 'large', own] as const,
@@ -208,6 +211,21 @@ test.each(inLargeAndSmall)(
     expect(scanned.filter((table) => !smallTables.has(table))).toEqual([]);
     // At most 1,000 things of a state are counted, each with a row for its owner.
     expect(Math.max(...nodes.map(rowsRead))).toBeLessThan(2_100);
+  },
+);
+
+test.each(organizations)(
+  'the posture of the organization %s reads only its oldest 2,000 things of each kind',
+  async (organization) => {
+    const nodes = await withinOrganization(organization, () =>
+      explain(limited, (queryable) => findPosture(queryable, at.getTime(), organization)),
+    );
+    const scanned = nodes
+      .filter((node) => node['Node Type'] === 'Seq Scan')
+      .map((node) => String(node['Relation Name']));
+    expect(scanned.filter((table) => !smallTables.has(table))).toEqual([]);
+    // Each client has two secrets.
+    expect(Math.max(...nodes.map(rowsRead))).toBeLessThanOrEqual(4_000);
   },
 );
 

@@ -99,7 +99,7 @@ test('names the server and describes the tag of every operation, and no tag with
 
 /** Verbs that operation ids begin with. */
 const verbs =
-  /^(acknowledge|apply|approve|create|delete|disable|end|enable|explain|export|extend|find|finish|get|handOver|import|issue|list|mark|plan|refuse|rehearse|replay|resend|reveal|retry|review|revoke|rotate|search|test|undo|update|withdraw)([A-Z]|$)/;
+  /^(acknowledge|apply|approve|create|delete|disable|end|enable|erase|explain|export|extend|find|finish|get|handOver|import|issue|list|mark|plan|refuse|rehearse|replay|resend|reveal|retry|review|revoke|rotate|search|test|undo|update|withdraw)([A-Z]|$)/;
 
 test('gives every operation an id of a verb and a noun, which is what generated clients call it', () => {
   const ids = operations().map(({ operation }) => operation.operationId);

@@ -35,6 +35,8 @@ export type EntrySigner = {
  */
 const maxEntries = 2_000;
 const pageSize = 500;
+/** Number of entries that a start reads at a time: few enough that a slow connection delivers them before ioredis gives the command up. */
+const historyPageSize = 50;
 const deadlineMs = 500;
 
 /**
@@ -74,12 +76,12 @@ export async function openAnnouncementStream(
     all: async (waitMs = deadlineMs) => {
       const entries: string[] = [];
       for (let from = '-'; ; ) {
-        const rows = await patiently(() => redis.xrange(key, from, '+', 'COUNT', pageSize), waitMs);
+        const rows = await patiently(() => redis.xrange(key, from, '+', 'COUNT', historyPageSize), waitMs);
         for (const [, [, signed = '']] of rows) {
           const entry = signer.read(key, signed);
           if (entry !== undefined) entries.push(entry);
         }
-        if (rows.length < pageSize) return entries;
+        if (rows.length < historyPageSize) return entries;
         from = `(${rows.at(-1)?.[0]}`;
       }
     },

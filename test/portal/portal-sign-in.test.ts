@@ -257,7 +257,7 @@ describe('the portal listener', () => {
     const paths = new Set(portalPages.map(({ path }) => path));
     for (const path of paths) {
       expect(path).toMatch(
-        /^\/(?:$|search|welcome|expirations|invitations|approvals|passkeys|integrations|clients|access-keys|contacts|sessions|audit|undo-edit$)/,
+        /^\/(?:$|search|welcome|expirations|posture|invitations|approvals|passkeys|integrations|clients|access-keys|contacts|sessions|audit|undo-edit$)/,
       );
       expect(path).not.toMatch(/operator-token|verify/);
     }

@@ -58,7 +58,7 @@ describe('signing in to the console', () => {
     const { token } = await server.operator();
     const { headers } = await server.send('/console/sign-in', { token });
     expect(headers.getSetCookie()).toEqual([
-      expect.stringMatching(/^keyturn=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict$/),
+      expect.stringMatching(/^keyturn=p_[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict$/),
     ]);
   });
 

@@ -155,7 +155,7 @@ describe('signing in at the identity provider of the deployment', () => {
     const done = await browser.ask(back);
     expect(done.response.headers.getSetCookie()).toEqual([
       expect.stringMatching(/^keyturn-attempt=;.*Max-Age=0/),
-      expect.stringMatching(/^keyturn=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict$/),
+      expect.stringMatching(/^keyturn=p_[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict$/),
     ]);
   });
 });

@@ -212,6 +212,8 @@ function sessionNames(ctx: Context): CookieNames {
  * other origins can set.
  */
 const secureMark = 's_';
+/** Prefix of other session cookies, whose random part could begin with `s_`. */
+const plainMark = 'p_';
 
 /**
  * Returns the value of the session cookie. The cookie with the plain name can be set by a page on another port or
@@ -252,7 +254,7 @@ function sameSite(ctx: Context): string {
 
 /** Returns the prefix for the cookie of a session that this request starts. */
 function sessionMark(ctx: Context): string {
-  return isSecure(ctx) ? secureMark : '';
+  return isSecure(ctx) ? secureMark : plainMark;
 }
 
 /**

@@ -202,3 +202,9 @@ it('the posture ranks what has more and worse findings first, in pages, and cut 
   expect(whole.total).toBeGreaterThan(2);
   expect(clients.shop.id).toBeTruthy();
 });
+
+it('rejects a policy for an organization that does not exist', async () => {
+  const body = { stage: 'report', days: 30, organization_id: crypto.randomUUID() };
+  const { status, json } = await server.adminFetch('/policies/unused', { method: 'PATCH', body });
+  expect([status, json.code]).toEqual([400, 'invalid_request']);
+});

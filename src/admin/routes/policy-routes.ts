@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import type { Core } from '../../core.ts';
+import { invalidField } from '../../errors.ts';
+import { findOrganization } from '../../organizations/organization-store.ts';
 import { type Policy, policyNames, policyStages, requirementOf } from '../../policies/policy.ts';
 import { listPolicies } from '../../policies/policy-store.ts';
 import { setPolicy } from '../../policies/set-policy.ts';
@@ -88,15 +90,18 @@ export function policyEndpoints(core: Core): Endpoint[] {
       answers: { 200: changedSchema },
       problems: [409],
       handle: async ({ operator, params, body }) => {
-        const policy = await core.change((transaction) =>
-          setPolicy(transaction, core, operator, {
-            organizationId: body.organization_id ?? deploymentOrganization,
+        const { organization_id: organizationId = deploymentOrganization } = body;
+        const policy = await core.change(async (transaction) => {
+          const organization = await findOrganization(transaction, organizationId);
+          if (!organization) throw invalidField('organization_id', 'does not exist');
+          return await setPolicy(transaction, core, operator, {
+            organizationId,
             name: params.name,
             stage: body.stage,
             days: body.days,
             graceDays: body.grace_days,
-          }),
-        );
+          });
+        });
         return { status: 200, body: policy ? { policy: present(policy) } : {} };
       },
     }),

@@ -6,6 +6,7 @@ import { Forbidden, KeyturnError } from '../errors.ts';
 import { networkOf } from '../http/client-address.ts';
 import { createHostCheck } from '../http/normalize-request.ts';
 import { createRequestIds, strictTransport } from '../http/response-headers.ts';
+import { isUuid } from '../text/is-uuid.ts';
 import { addressOn, type Site } from './console/site.ts';
 import type { Operator } from './operator-auth.ts';
 
@@ -119,7 +120,5 @@ function refusalOf(ctx: Context, address: string): Refusal | undefined {
 /** Returns the ids in a path. Other values are omitted, because they may be secrets that were pasted into the URL. */
 function idsOf(ctx: Context): string[] {
   const params = Object.values((ctx['params'] as Record<string, string> | undefined) ?? {});
-  return params.filter(
-    (value) => isWellFormedClientId(value) || /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value),
-  );
+  return params.filter((value) => isWellFormedClientId(value) || isUuid(value));
 }

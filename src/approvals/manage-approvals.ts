@@ -7,6 +7,7 @@ import { Conflict, Forbidden, NotFound } from '../errors.ts';
 import type { Clock } from '../process/clock.ts';
 import type { Database, Queryable, Transaction } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
+import { isUuid } from '../text/is-uuid.ts';
 import { type Approval, type GuardedRequest, pendingMs, stateAt, usableMs } from './approval.ts';
 import {
   findSameRequest,
@@ -231,10 +232,8 @@ async function requireSecondPerson(
   }
 }
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
 async function findIfContact(database: Queryable, id: string) {
-  return uuid.test(id) ? await findContact(database, id) : undefined;
+  return isUuid(id) ? await findContact(database, id) : undefined;
 }
 
 async function audit(

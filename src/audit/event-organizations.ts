@@ -1,10 +1,9 @@
 import type { Transaction } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
+import { isUuid } from '../text/is-uuid.ts';
 
 /** The part of an audit event that says what it is about. */
 type About = { target: string; organizationId?: string | undefined };
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
  * Finds the organizations that audit events are about, in one statement. The result is null for that of the deployment.
@@ -20,7 +19,7 @@ export async function findEventOrganizations(
      UNION ALL SELECT id::text, organization FROM contacts WHERE id = ANY ($2::uuid[]) AND organization <> $3
      UNION ALL SELECT id::text, organization FROM access_keys WHERE id = ANY ($2::uuid[]) AND organization <> $3
      UNION ALL SELECT id::text, id FROM organizations WHERE id = ANY ($2::uuid[]) AND id <> $3`,
-    [targets, targets.filter((target) => uuid.test(target)), deploymentOrganization],
+    [targets, targets.filter(isUuid), deploymentOrganization],
   );
   const found = new Map(rows.map(({ target, organization }) => [target, organization]));
   return ({ target, organizationId }) => {

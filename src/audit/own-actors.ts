@@ -1,6 +1,5 @@
 import type { Queryable } from '../storage/database.ts';
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+import { isUuid } from '../text/is-uuid.ts';
 
 /**
  * Finds which actors are people and programs of the organization that the database is limited to, now or before they
@@ -24,7 +23,7 @@ export async function findOwnActors(
      UNION ALL SELECT NULL, name FROM contacts WHERE name = ANY ($3::text[])
      UNION ALL SELECT NULL, name FROM clients WHERE name = ANY ($3::text[])
      UNION ALL SELECT NULL, name FROM acted WHERE EXISTS (SELECT FROM audit_events WHERE target = acted.actor OFFSET 0)`,
-    [ids, ids.filter((id) => uuid.test(id)), names],
+    [ids, ids.filter(isUuid), names],
   );
   return {
     ids: new Set(rows.flatMap(({ id }) => id ?? [])),

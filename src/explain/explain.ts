@@ -4,6 +4,7 @@ import { asServed } from '../clients/client-cache.ts';
 import { findKnownClient } from '../clients/client-store.ts';
 import { isWellFormedClientId, isWellFormedSecret } from '../credentials/credential-format.ts';
 import { currentOf } from '../credentials/secret.ts';
+import { isUuid } from '../text/is-uuid.ts';
 import { isJwtShaped } from '../tokens/jwt-access-token.ts';
 import type { TokenDeps } from '../tokens/token-rules.ts';
 import {
@@ -23,8 +24,6 @@ import { type Explanation, explanationOf, finding } from './explanation.ts';
  * @property clientId the client that would present an access key.
  */
 type Asked = { value: string; resource?: string | undefined; clientId?: string | undefined };
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
  * Explains why a token, an access key, a client secret, a client or a request is accepted or was rejected, by the rules
@@ -49,7 +48,7 @@ export async function explain(deps: CredentialDeps & TokenDeps, asked: Asked): P
       'The value begins like a credential of Keyturn, but its length or its checksum is wrong. It was cut off, mistyped or changed.';
     return explanationOf('unknown', [finding('malformed', 'rejected', text)]);
   }
-  const key = uuid.test(value) ? await findKnownAccessKey(deps.database, value) : undefined;
+  const key = isUuid(value) ? await findKnownAccessKey(deps.database, value) : undefined;
   const secret = key && currentOf(key.secrets);
   if (key && secret) return await explainAccessKey(deps, { ...asServedKey(key), secret }, clientId);
   return await explainRequest(deps, value, new Date(deps.clock()));

@@ -3,6 +3,7 @@ import type { KeyRing } from '../credentials/key-ring.ts';
 import type { Log } from '../observability/log.ts';
 import type { Queryable } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
+import { isUuid } from '../text/is-uuid.ts';
 import { configuredProvider, configuredProviderId, type IdentityProvider } from './identity-provider.ts';
 import { findProvider, findProvidersFor, listProviders } from './identity-provider-store.ts';
 import { createProviderConnections, type ProviderConnections } from './provider-connections.ts';
@@ -17,8 +18,6 @@ export type IdentityProviders = ProviderConnections & {
   findFor(text: string): Promise<IdentityProvider[]>;
 };
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
 export function createIdentityProviders(
   deps: { database: Queryable; keyRing: KeyRing; log: Log },
   { sso, ssoNetworks }: SignInSettings,
@@ -28,7 +27,7 @@ export function createIdentityProviders(
     ...createProviderConnections(ssoNetworks, deps.log),
     find: async (id) => {
       if (id === configuredProviderId) return configured;
-      const provider = uuid.test(id) ? await findProvider(deps, id) : undefined;
+      const provider = isUuid(id) ? await findProvider(deps, id) : undefined;
       return provider?.enabled ? provider : undefined;
     },
     ofDeployment: async () => {

@@ -1,5 +1,6 @@
 import type { Queryable, Row } from '../storage/database.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
+import { isUuid } from '../text/is-uuid.ts';
 import type { NoticeSubject } from './notice.ts';
 
 /** A thing as changes name it: a client by any of its Client IDs or its internal id, everything else by its id. */
@@ -14,8 +15,6 @@ export type NamedThing = {
   contactName: string | undefined;
   isEnabled: boolean;
 };
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 type ThingRow = Row & {
   type: NoticeSubject['type'];
@@ -34,7 +33,7 @@ export async function nameThings(
   refs: readonly ThingRef[],
 ): Promise<(ref: ThingRef) => NamedThing | undefined> {
   const idsOf = (type: NoticeSubject['type']) =>
-    refs.filter((ref) => ref.type === type && (type === 'client' || uuid.test(ref.id))).map(({ id }) => id);
+    refs.filter((ref) => ref.type === type && (type === 'client' || isUuid(ref.id))).map(({ id }) => id);
   const rows = await database.query<ThingRow>(
     `SELECT 'client' AS type, i.ref, c.id::text AS internal, c.client_id AS shown, c.name, c.organization, NULL AS contact_name, c.enabled
      FROM (SELECT client_id AS ref, client FROM client_ids WHERE client_id = ANY ($1::text[])

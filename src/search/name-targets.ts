@@ -1,6 +1,5 @@
 import type { Queryable, Row } from '../storage/database.ts';
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+import { isUuid } from '../text/is-uuid.ts';
 
 /**
  * Returns the current names of clients, access keys, contacts, organizations and webhooks by the ids that audit events have, in one statement.
@@ -14,7 +13,7 @@ export async function nameTargets(database: Queryable, ids: readonly string[]): 
      UNION ALL SELECT id::text, name FROM contacts WHERE id = ANY ($2::uuid[])
      UNION ALL SELECT id::text, name FROM organizations WHERE id = ANY ($2::uuid[])
      UNION ALL SELECT id::text, name FROM webhooks WHERE id = ANY ($2::uuid[])`,
-    [ids, ids.filter((id) => uuid.test(id))],
+    [ids, ids.filter(isUuid)],
   );
   return new Map(rows.map(({ id, name }) => [id, name]));
 }

@@ -3,6 +3,7 @@ import type { Permission } from '../contacts/contact.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { recordRemoved } from '../storage/lost-rows.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
+import { isUuid } from '../text/is-uuid.ts';
 
 export const signInMethods = ['operator_token', 'link', 'single_sign_on', 'invitation', 'passkey'] as const;
 
@@ -186,7 +187,7 @@ const columns = `name AS id, contact AS "contactId", method, address, user_agent
   created_at AS "createdAt", last_seen_at AS "lastSeenAt", expires_at AS "expiresAt"`;
 
 /** Returns whether an actor is a contact. The user of the command line is not, and has no sessions. */
-const isContact = (id: string) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id);
+const isContact = isUuid;
 
 /** Lists the sessions of a contact that have not expired, last used first. */
 export async function listSessions(database: Queryable, contactId: string, now: Date): Promise<ListedSession[]> {

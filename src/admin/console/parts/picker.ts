@@ -2,6 +2,7 @@ import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { invalidField } from '../../../errors.ts';
 import { nameTargets } from '../../../search/name-targets.ts';
+import { isUuid } from '../../../text/is-uuid.ts';
 import { currentLanguage } from '../languages/language.ts';
 import { type Message, msg, t } from '../languages/translate.ts';
 import { type ShownAccessKey, type ShownContact, type ShownFound, unlessMissing, type Visit } from '../page.ts';
@@ -31,7 +32,7 @@ export function pickText({ kind, id, name, detail }: Picked): string {
  */
 export async function findPicked(visit: Visit, text: string, kinds: readonly PickKind[]): Promise<Picked[]> {
   const entered = text.trim();
-  if (uuid.test(entered)) return (await Promise.all(kinds.map((kind) => findById(visit, kind, entered)))).flat();
+  if (isUuid(entered)) return (await Promise.all(kinds.map((kind) => findById(visit, kind, entered)))).flat();
   const [, inner = entered] = /<([^<>]+)>$/.exec(entered) ?? [];
   const { body } = await visit.call<ShownFound>('GET /search', { query: { q: inner.slice(0, 200), limit: '50' } });
   const found = body.data.filter(({ kind }) => kinds.includes(kind));
@@ -43,8 +44,6 @@ export async function findPicked(visit: Visit, text: string, kinds: readonly Pic
   ];
   return ways.find((way) => way.length > 0) ?? found;
 }
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** Finds a contact or access key by its ID, which no search does. */
 async function findById(visit: Visit, kind: PickKind, id: string): Promise<Picked[]> {

@@ -1,7 +1,7 @@
 import type { Verifier } from '../credentials/verifier.ts';
 import { recordChange, recordNarrowed } from '../storage/change.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
-import { recordRemoved } from '../storage/lost-rows.ts';
+import { recordRemovedWith } from '../storage/lost-rows.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
 import { countRows, type Page, type Slice, selectPage, type Total } from '../storage/page-by-text.ts';
 import type { Contact, ContactLanguage, Permission } from './contact.ts';
@@ -214,21 +214,7 @@ export async function deleteContact(transaction: Transaction, id: string, at: Da
   await deleteOperatorToken(transaction, id, at);
   const tokens = await transaction.query<{ id: string }>('SELECT id FROM bounded_tokens WHERE contact = $1', [id]);
   for (const token of tokens) await recordChange(transaction, { kind: 'removed_bounded_token', target: token.id, at });
-  for (const [table, column] of [
-    ['console_sessions', 'name'],
-    ['passkeys', 'name_id'],
-    ['invitations', 'id'],
-  ] as const) {
-    const rows = await transaction.query<{ id: string }>(`SELECT ${column} AS id FROM ${table} WHERE contact = $1`, [
-      id,
-    ]);
-    await recordRemoved(
-      transaction,
-      table,
-      rows.map((row) => row.id),
-      at,
-    );
-  }
+  await recordRemovedWith(transaction, id, at);
   const [deleted] = await transaction.query<{ permissions: Permission[] }>(
     'DELETE FROM contacts WHERE id = $1 RETURNING permissions',
     [id],

@@ -3,8 +3,9 @@ import type { Transaction } from './database.ts';
 /**
  * The kind of a change. `all_clients` concerns every client. Kinds that begin with `disabled_`, `enabled_` and `ended_`
  * do not concern caches: they say what a change of an owner did, so that it can be done again if the database loses it.
- * So do `undone_secret`, `distrusted_row`, kinds that begin with `removed_`, kinds that begin with `limited_`, whose target is JSON, and kinds that
- * begin with `narrowed_`, whose target is an id followed by the removed permissions.
+ * So do `undone_secret`, `distrusted_row`, kinds that begin with `removed_`, kinds that begin with `limited_`, whose target
+ * is JSON, and kinds that begin with `narrowed_`, whose target is an id followed by the removed permissions. The target of
+ * `removed_row` and `distrusted_row` is a table and an id.
  */
 export type ChangeKind =
   | 'client'

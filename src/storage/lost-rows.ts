@@ -1,4 +1,4 @@
-import { recordChanges } from './change.ts';
+import { recordChange, recordChanges } from './change.ts';
 import type { Queryable, Transaction } from './database.ts';
 
 /**
@@ -6,6 +6,8 @@ import type { Queryable, Transaction } from './database.ts';
  * their removal, they are removed again.
  */
 const removable = { console_sessions: 'name', passkeys: 'name_id', invitations: 'id', webhooks: 'id' } as const;
+/** Those that go with their contact. */
+const ofContacts = ['console_sessions', 'passkeys', 'invitations'] as const;
 /** Rows that say whom to trust. If the database loses a change or their removal, they are disabled until somebody looks. */
 const distrustable = ['trusts', 'identity_providers'] as const;
 
@@ -23,6 +25,16 @@ export async function recordRemoved(
   if (changes.length > 0) await recordChanges(transaction, changes, at);
 }
 
+/** Records that the rows of a contact are removed, before it is deleted. */
+export async function recordRemovedWith(transaction: Transaction, contactId: string, at: Date): Promise<void> {
+  for (const table of ofContacts) {
+    const sql = `SELECT ${removable[table]} AS id FROM ${table} WHERE contact = $1`;
+    const rows = await transaction.query<{ id: string }>(sql, [contactId]);
+    const ids = rows.map(({ id }) => id);
+    await recordRemoved(transaction, table, ids, at);
+  }
+}
+
 /** Records that a row that says whom to trust was removed or trusts others now. */
 export async function recordDistrusted(
   transaction: Transaction,
@@ -30,7 +42,7 @@ export async function recordDistrusted(
   id: string,
   at: Date,
 ): Promise<void> {
-  await recordChanges(transaction, [{ kind: 'distrusted_row', target: `${table} ${id}` }], at);
+  await recordChange(transaction, { kind: 'distrusted_row', target: `${table} ${id}`, at });
 }
 
 /** Removes a row again. @param target as recorded. @returns whether there was one. */

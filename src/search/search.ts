@@ -3,7 +3,7 @@ import { listClients } from '../clients/client-store.ts';
 import { listContacts, nameContacts } from '../contacts/contact-store.ts';
 import { listOrganizations } from '../organizations/organization-store.ts';
 import type { Queryable, Row } from '../storage/database.ts';
-import { isLimited, ownCreated, ownOrganization } from '../storage/organization-limit.ts';
+import { createdKey, isLimited } from '../storage/organization-limit.ts';
 
 /** Kinds of things that a search finds, in the order in which they are shown. */
 export const foundKinds = ['integration', 'resource_server', 'access_key', 'contact', 'organization'] as const;
@@ -87,11 +87,9 @@ const maxNewest = 2_000;
  * Returns the newest rows of a limited operator's organization, in SQL; none for other operators. Row-level security
  * prevents the use of an index for parts of an address or of a previous Client ID.
  */
-const newest = (table: 'clients' | 'access_keys') => {
+const newest = (table: 'clients' | 'access_keys') =>
   // Without a limit the rows are not read, but the index of the order keeps the plan of the whole statement fast.
-  const created = ownOrganization() === undefined ? 'created_at' : ownCreated;
-  return `(SELECT * FROM ${table} WHERE ${isLimited} ORDER BY ${created} DESC, id DESC LIMIT ${maxNewest})`;
-};
+  `(SELECT * FROM ${table} WHERE ${isLimited} ORDER BY ${createdKey()} DESC, id DESC LIMIT ${maxNewest})`;
 
 /** Returns the kinds of which a limited operator's organization has more things than are compared. */
 async function findUncompared(database: Queryable): Promise<Found['kind'][]> {

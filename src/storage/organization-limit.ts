@@ -41,6 +41,11 @@ export function coalesced(value: string, otherwise: string): string {
  */
 export const ownCreated = `(CASE WHEN created_at > '-infinity' THEN created_at END)`;
 
+/** Returns the SQL expression for `created_at` in lists of this context: of one organization if the database is limited to it. */
+export function createdKey(): string {
+  return ownOrganization() === undefined ? 'created_at' : ownCreated;
+}
+
 type Limit = { organizationId: string; contactId: string | null };
 
 const limitedTo = new AsyncLocalStorage<Limit>();

@@ -1,5 +1,5 @@
 import type { Queryable, Row } from './database.ts';
-import { ownCreated, ownOrganization } from './organization-limit.ts';
+import { createdKey, ownCreated } from './organization-limit.ts';
 import {
   findRarestWord,
   firstRows,
@@ -66,7 +66,7 @@ export async function selectPage<R extends Row>(
   const isDescending = sort.startsWith('-') === (before === undefined);
   const direction = isDescending ? 'DESC' : 'ASC';
   const isByName = sort.endsWith('name');
-  const key = isByName ? 'lower(name)' : createdKey(page);
+  const key = isByName ? 'lower(name)' : keyOf(page);
   const from = before ?? after;
   const value = from && (isByName ? `lower(${bind(from.value)}::text)` : `${bind(from.value)}::timestamptz`);
   const position = from && `${isDescending ? '<' : '>'} (${value}, ${bind(from.id)}::uuid)`;
@@ -129,7 +129,7 @@ export async function countRows(
     ...page,
     where: ['true', ...page.where].join(' AND '),
     limit,
-    key: createdKey(page),
+    key: keyOf(page),
     direction: 'DESC',
     isBeyond: () => 'true',
   };
@@ -153,8 +153,8 @@ export async function countRows(
 }
 
 /** Returns the SQL expression by which a list is sorted by creation. */
-function createdKey({ isOfOrganization = false }: Pick<Page, 'isOfOrganization'>): string {
-  return isOfOrganization || ownOrganization() !== undefined ? ownCreated : 'created_at';
+function keyOf({ isOfOrganization }: Pick<Page, 'isOfOrganization'>): string {
+  return isOfOrganization ? ownCreated : createdKey();
 }
 
 function listedRows(rows: Rows): string {

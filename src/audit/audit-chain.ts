@@ -3,20 +3,19 @@ import { isSameMac } from '../credentials/signed-value.ts';
 import { hmacSha256 } from '../credentials/verifier.ts';
 import type { Queryable, Row } from '../storage/database.ts';
 import { canonical } from './canonical-json.ts';
-import { type PersonalColumns, type PersonalDigests, personalPaths, splitPath } from './personal-values.ts';
+import {
+  type EventValues,
+  type PersonalColumns,
+  type PersonalDigests,
+  personalPaths,
+  splitPath,
+} from './personal-values.ts';
 
 /** A row of the audit log as its HMAC covers it. The names are those of the columns. */
-export type ChainedEvent = {
+export type ChainedEvent = EventValues & {
   seq: number;
   at: Date;
   actor: string;
-  actor_name: string;
-  address: string | null;
-  action: string;
-  target_type: string;
-  target: string;
-  before: unknown;
-  after: unknown;
   /** The organization that it is about. Null for the deployment, and in rows from before organizations existed. */
   organization: string | null;
 };

@@ -119,7 +119,8 @@ export function createRowsCheck(settings: AuditRowsSettings): (json: string) => 
   };
 }
 
-function toRow(columns: Columns): AuditRow {
+/** Names the columns of a row. */
+export function toRow(columns: Columns): AuditRow {
   const [seq, at, actor, actor_name, address, action, target_type, target, before, after, ...rest] = columns;
   const [version, mac, organization, personal, actor_salt, subject_salt] = rest;
   return {

@@ -1,4 +1,4 @@
-import type { Columns } from './audit-rows.ts';
+import { type Columns, toRow } from './audit-rows.ts';
 import { createErasures } from './erasures.ts';
 import { findErasedParts } from './personal-values.ts';
 
@@ -21,12 +21,10 @@ export function createValuesCheck(): (json: string) => AuditValuesState {
   let changed: number | undefined;
   return (json) => {
     for (const columns of JSON.parse(json) as Columns[]) {
-      const [seq, , actor, actor_name, address, action, target_type, target, before, after, ...rest] = columns;
-      const [, , , personal, actor_salt, subject_salt] = rest;
-      const values = { actor_name, address, action, target_type, target, before, after };
-      const parts = findErasedParts({ ...values, personal, actor_salt, subject_salt });
-      if (parts) erasures.add({ seq, actor, target_type, target, action, after }, parts);
-      else changed ??= seq;
+      const row = toRow(columns);
+      const parts = findErasedParts(row);
+      if (parts) erasures.add(row, parts);
+      else changed ??= row.seq;
     }
     return { changed, ...erasures.state() };
   };

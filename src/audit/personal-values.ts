@@ -15,7 +15,7 @@ export type PersonalDigests = {
   subject_paths?: string[];
 };
 
-/** What an event stores about its personal values. All of it is null if the HMAC of the event covers the values. */
+/** Columns for the digests of personal values. All of them are null if the HMAC of the event covers the values. */
 export type PersonalColumns = {
   personal: PersonalDigests | null;
   /** Key of the digest of the actor's values. Null if they were erased. */
@@ -34,7 +34,8 @@ export const personTypes: readonly string[] = ['contact', 'operator_token'];
 const ofPersons = ['name', 'external_id', 'address', 'user_agent', 'subject', 'allowed_networks'];
 const always = ['email'];
 
-type Values = {
+/** The columns of an event that can have personal values. */
+export type EventValues = {
   actor_name: string;
   address: string | null;
   action: string;
@@ -45,7 +46,7 @@ type Values = {
 };
 
 /** Computes the digests of a new event, with new salts. */
-export function protectPersonalValues(event: Values): PersonalColumns {
+export function protectPersonalValues(event: EventValues): PersonalColumns {
   const { action, target_type: type, target } = event;
   const isMailAddress = target.startsWith('mailto:');
   const actorPaths = [
@@ -72,7 +73,7 @@ export function protectPersonalValues(event: Values): PersonalColumns {
 }
 
 /** Returns the parts of an event that were erased. Undefined if its values do not have the digests. */
-export function findErasedParts(event: Values & PersonalColumns): readonly PersonalPart[] | undefined {
+export function findErasedParts(event: EventValues & PersonalColumns): readonly PersonalPart[] | undefined {
   const { personal, actor_salt: actorSalt, subject_salt: subjectSalt } = event;
   if (!personal) return actorSalt === null && subjectSalt === null ? nothing : undefined;
   const actor = stateOf(event, 'actor', actorSalt, personal.actor, personal.actor_paths);
@@ -92,7 +93,7 @@ export function personalPaths({ actor_paths: actor, subject_paths: subject }: Pe
 const nothing: readonly never[] = [];
 
 function stateOf(
-  event: Values,
+  event: EventValues,
   part: PersonalPart,
   salt: string | null,
   digest: string | undefined,
@@ -103,13 +104,13 @@ function stateOf(
   return valuesOf(part, event, paths).every((value) => value === erasedValue) && 'erased';
 }
 
-function valuesOf(part: PersonalPart, event: Values, paths: readonly string[]): unknown[] {
+function valuesOf(part: PersonalPart, event: EventValues, paths: readonly string[]): unknown[] {
   const values = paths.map((path) => valueAt(event, path));
   return part === 'actor' ? [event.actor_name, event.address, ...values] : values;
 }
 
 /** Returns HMAC-SHA-256 of values in base64url. Its key is the text of the salt. */
-function digestOf(salt: string, part: PersonalPart, event: Values, paths: readonly string[]): string {
+function digestOf(salt: string, part: PersonalPart, event: EventValues, paths: readonly string[]): string {
   const text =
     part === 'actor' && paths.length === 0
       ? JSON.stringify([part, event.actor_name, event.address])
@@ -121,7 +122,8 @@ const blockBytes = 64;
 const outer = Buffer.alloc(blockBytes + 32);
 
 /**
- * Computes HMAC-SHA-256 (RFC 2104) with a key that is used once, in a third of the time that `createHmac` takes.
+ * Computes HMAC-SHA-256 (RFC 2104) with a key that is used once, in a third of the time that `createHmac` takes, and faster
+ * than `hmacSha256`, which prepares a key for many texts.
  * @param salt at most 64 ASCII characters, so that the inner block is text of one byte a character.
  */
 function hmacWithSalt(salt: string, text: string): string {
@@ -140,12 +142,12 @@ function newSalt(): string {
   return randomBytes(16).toString('base64url');
 }
 
-function pathsTo(event: Values, members: readonly string[]): string[] {
+function pathsTo(event: EventValues, members: readonly string[]): string[] {
   const paths = members.flatMap((member) => [`before.${member}`, `after.${member}`]);
   return paths.filter((path) => (valueAt(event, path) ?? null) !== null);
 }
 
-function valueAt(event: Values, path: string): unknown {
+function valueAt(event: EventValues, path: string): unknown {
   if (path === 'target') return event.target;
   const [state, member] = splitPath(path);
   return (event[state] as Record<string, unknown> | null)?.[member];

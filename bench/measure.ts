@@ -92,14 +92,14 @@ async function measureWindow(
 
 type Requests = () => Buffer | undefined;
 
-/** What is measured as a scenario. */
+/** The requests of a scenario and their right answers. */
 type Work = {
   /** Returns the requests, or undefined if the server does not do this. */
   requests(target: Target, issued: Issued): Promise<Requests | undefined> | Requests | undefined;
-  /** What a right answer contains. */
+  /** Text that every right answer contains. */
   part: string;
   expectedStatus?: number;
-  /** Which introspections use the issued tokens. */
+  /** Where the issued tokens are kept for introspections. */
   keep?: keyof Issued;
 };
 

@@ -35,7 +35,10 @@ export type EntrySigner = {
  */
 const maxEntries = 2_000;
 const pageSize = 500;
-/** Number of entries that a start reads at a time: few enough that a slow connection delivers them before ioredis gives the command up. */
+/**
+ * Number of entries that a start reads at a time: few enough that a slow connection delivers them before ioredis gives
+ * the command up.
+ */
 const historyPageSize = 50;
 const deadlineMs = 500;
 

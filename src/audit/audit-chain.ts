@@ -1,6 +1,6 @@
 import type { KeyRing } from '../credentials/key-ring.ts';
 import { isSameMac } from '../credentials/signed-value.ts';
-import { hmacSha256 } from '../credentials/verifier.ts';
+import { hmacOfKey } from '../credentials/verifier.ts';
 import type { Queryable, Row } from '../storage/database.ts';
 import { canonical } from './canonical-json.ts';
 import {
@@ -70,12 +70,7 @@ export function auditKeys(ring: KeyRing): Map<string, Uint8Array> {
 
 /** Returns the HMAC of a row. @param text from {@link textOfEvent}. */
 export function macOfEvent(key: Uint8Array, text: string): Buffer {
-  let compute = hmacs.get(key);
-  if (!compute) {
-    compute = hmacSha256(key);
-    hmacs.set(key, compute);
-  }
-  return compute(text);
+  return hmacOfKey(key)(text);
 }
 
 /** Returns the HMAC of the anchor. Without it, somebody who cut rows off could put the anchor back to an earlier row. */
@@ -106,9 +101,6 @@ function mac(ring: KeyRing, version: string, text: string): Buffer | undefined {
   const key = ring.key('audit-chain', version);
   return key && macOfEvent(key, text);
 }
-
-/** The HMAC functions of derived keys, which a key ring keeps for its lifetime. */
-const hmacs = new WeakMap<Uint8Array, (text: string) => Buffer>();
 
 /** Recorded end of the audit log. It is stored outside the log, so that a removal of its last rows is detected. */
 export type AuditAnchor = Row & { seq: number; mac: Uint8Array; key_version: string; seal: Uint8Array };

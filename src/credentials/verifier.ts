@@ -39,17 +39,10 @@ export function createMatcher(ring: KeyRing, purpose: PepperPurpose, secret: str
 
 const dummy = Buffer.alloc(32);
 
-const hmacs = new WeakMap<Buffer, ReturnType<typeof hmacSha256>>();
-
 function hmac(ring: KeyRing, purpose: PepperPurpose, version: string, secret: string): Buffer {
   const pepper = ring.key(purpose, version);
   if (!pepper) throw new Error(`no root key of version ${version}`);
-  let compute = hmacs.get(pepper);
-  if (!compute) {
-    compute = hmacSha256(pepper);
-    hmacs.set(pepper, compute);
-  }
-  return compute(secret);
+  return hmacOfKey(pepper)(secret);
 }
 
 /**
@@ -78,6 +71,17 @@ function digestOf(value: string): string {
 }
 
 const nothing = new Uint8Array();
+const hmacs = new WeakMap<Uint8Array, ReturnType<typeof hmacSha256>>();
+
+/** Returns `hmacSha256` of a derived key. It is prepared once, because a key ring keeps its keys for its lifetime. */
+export function hmacOfKey(key: Uint8Array): ReturnType<typeof hmacSha256> {
+  let compute = hmacs.get(key);
+  if (!compute) {
+    compute = hmacSha256(key);
+    hmacs.set(key, compute);
+  }
+  return compute;
+}
 
 /**
  * Returns HMAC-SHA-256 (RFC 2104) of a text and of bytes that follow it, with this key of at most 64 bytes. `createHmac`

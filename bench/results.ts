@@ -35,8 +35,8 @@ Made by \`npm run bench:report\` from one run of \`npm run bench\`: ${at.slice(0
 ${options.rounds} interleaved rounds of ${options.seconds} s, ${options.connections} connections, ${options.clients} clients, one core for each server.
 
 \`limit\` is a bare \`node:http\` server that parses the form, awaits one command of the same Redis, and answers. What it cannot do is
-compared with its tokens or introspections. *By CPU* is its processor time per answer divided by that of the server: above 1 is
-less work than \`limit\` does. Other work on the machine disturbs it less than *by rate*, the ratio of answers a second in the same
+compared with its tokens or introspections. *By CPU* is the processor time of \`limit\` per answer divided by that of the server: above 1,
+the server needs less than \`limit\`. Other work on the machine disturbs it less than *by rate*, the ratio of answers a second in the same
 round (median, lowest and highest). Keyturn runs with everything on: limits, counters, metrics, access log to a file.
 
 ![Answers for the same processor time, as ratios to the limit](results.svg)

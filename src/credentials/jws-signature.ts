@@ -47,8 +47,13 @@ export function isSignedWith(alg: JwsAlgorithm, key: KeyObject, jws: string): bo
     case 'RS256':
       return verify('sha256', data, key, signature);
     case 'PS256':
-      return verify('sha256', data, { key, ...pss }, signature);
+      return signature.length === modulusBytes(key) && verify('sha256', data, { key, ...pss }, signature);
   }
+}
+
+/** The length of a signature with an RSA key. With PSS, OpenSSL accepts signatures whose leading zeros are omitted. */
+function modulusBytes(key: KeyObject): number {
+  return Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8);
 }
 
 /**

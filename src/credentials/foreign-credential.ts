@@ -128,24 +128,28 @@ const masks = [/^[*•●·.xX_#-]+$/, /^[([<]?(?:hidden|masked|redacted|sensiti
 const placeholders: readonly RegExp[] = [
   // The whole value, or a name in it: ${vault.x}, $(env:X), #{x}, %{x}. The patterns are long enough not to match
   // random secrets.
-  /^[$#%~@]\{[^{}]*\}#?$|^\$\([^()]*\)$|^\$\[[^[\]]*\]$/,
+  /^[$#%~@]\{[^{}]*\}#?$|^[$@]\([^()]*\)$|^\$\[[^[\]]*\]$|^%\([\w.]+\)s$|^\$(?:env|Env|ENV):\w+$/,
   /[$#%]\{\s*(?:[A-Z][A-Z0-9_.]{2,}|[a-z][a-z0-9_.:/|-]{2,}|[a-z]+(?:[A-Z][a-z]+)+)\s*\}/,
-  // {{ .Values.x }}, {% x %}, <%= x %>, [[ x ]]
-  /\{\{[\s.\w"'$#-].*[\s\w"')-]\}\}|\{%.*%\}|<%.*%>|<\?.*\?>|^\[\[.*\]\]$/s,
+  // {{ .Values.x }}, {% x %}, <%= x %>, [[ x ]], ((x)), <<x>>
+  /\{\{[\s.\w"'$#-].*[\s\w"')-]\}\}|\{%.*%\}|<%.*%>|<\?.*\?>|^\[\[.*\]\]$|^\(\(.*\)\)$|^<<.*>>$/s,
   // The whole value in brackets: <YOUR_SECRET>, <path:secret/data/x#y>, [secret], {env:NAME}, {$NAME}
-  /^<[A-Za-z][\w .:-]*>$|^<[A-Za-z]+:[^<>]*>$|^\[[A-Za-z][\w .:-]*\]$|^\{[$\w][\w.:$/ -]*\}$/,
-  // Encrypted or encoded by a tool: ENC[…] and DEC(…), {cipher}…, {noop}…, Ansible, PEM, AWS KMS
-  /^(?:ENC|DEC|CRYPT|SOPS|PKCS7|GPG|AGE|KMS|ENV|SECRET|VAULT)[[({]/i,
+  /^<[A-Za-z][\w .:-]*>$|^<[A-Za-z]+:[^<>]*>$|^\[[A-Za-z][\w .:-]*(?:\(.*\))?\]$|^\{[$\w][\w.:$/ -]*\}$/,
+  // Encrypted or encoded by a tool: ENC[…] and DEC(…), encrypted:…, {cipher}…, {noop}…, Ansible, PEM
+  /^(?:ENC(?:RYPT(?:ED)?)?|DEC|CRYPT|CIPHER|SEALED|SOPS|PKCS7|GPG|AGE|KMS|ENV|SECRET|VAULT)[[({]/i,
+  /^(?:enc(?:rypted|v\d)?|sealed(?:-?secret)?|crypt|cipher(?:text)?|secure|protected|aes(?:-?\d{3})?(?:-?(?:gcm|cbc))?|rsa|dpapi|gpg|pgp|age|kms|v\d:(?:sealed|enc\w*)):/i,
+  // The first bytes of what AWS and Google KMS, Windows DPAPI, ASP.NET data protection, Fernet, OpenSSL, age and a JWE encrypt
+  /^(?:AQICAH|AQECAH|CiQA|AQAAANCMnd8B|01000000d08c9ddf|CfDJ8|gAAAAAB|U2FsdGVkX1|YWdlLWVuY3J5cHRpb24|age-encryption\.org|age1|eyJ[\w-]*\.)/,
   /^\{(?:[a-z]{3}[\w@.-]*|[A-Z]{3}[A-Z0-9@._-]*)\}/,
-  /^\$ANSIBLE_VAULT|^-----BEGIN|^AQICAH|^![A-Za-z]\w*\s/,
+  /^\$ANSIBLE_VAULT|^-----BEGIN|^![A-Za-z]\w*\s/,
   // A function of a cloud: @Microsoft.KeyVault(…)
   /^@[A-Za-z]+\.[A-Za-z]+\(/,
-  // A variable: $NAME, %NAME%, env:NAME, env.NAME, process.env.NAME, __NAME__, @NAME@
+  // A variable: NAME_OF_IT, $NAME, %NAME%, env:NAME, env.NAME, process.env.NAME, __NAME__, @NAME@, aws_secret.name.value
+  /^[A-Z][A-Z0-9]*(?:_[A-Z][A-Z0-9]*)+$|^[a-z]+(?:_[a-z]+)+\.[a-z]\w*\.[a-z]\w*$/,
   /^\$[A-Z][A-Z0-9_]*$|^\$[a-z]+(?:[_.][a-z]+)+$|^%[A-Za-z_]\w*%$|^__[A-Za-z]\w*__$|^@@?(?:[A-Z][A-Z0-9_.]*|[a-z]+(?:[._-][a-z]+)*)@@?$/,
   /^(?:os\.|process\.)?(?:env|environ|getenv)\b[.:[(]/i,
   /^(?:var|data|local|module|secrets|vars|values)\.[A-Za-z_][\w.[\]"-]*$/,
   // A reference: vault:secret/x#y, ssm:/x, aws-ssm:x, op://x, gcpsm://x, https://x.vault.azure.net/…, keepass:/x/y, arn:aws:…, projects/x/secrets/y
-  /^(?:ref\+)?(?:vault|ssm|(?:aws|gcp|az|azure|google)(?:-[\w-]+|sm|ssm|keyvault)?|secretsmanager|secrets?|secret(?:key)?ref|configmap(?:key)?ref|keyvault|akv|kv|k8s|kubernetes|conjur|doppler|infisical|bitwarden|bws?|keeper|akeyless|sops|file|env|consul|param(?:eter)?|configmap):/i,
+  /^(?:ref\+)?(?:vault|ssm|(?:aws|gcp|az|azure|google)(?:[_-][\w-]+|sm|ssm|kv|keyvault)?|secretsmanager|secrets?|secret(?:key)?ref|configmap(?:key)?ref|keyvault|akv|kv|k8s|kubernetes|conjur|doppler|infisical|bitwarden|bws?|1p(?:assword)?|onepassword|lastpass|lpass|pass|keyring|keychain|hashi(?:corp)?-?vault|cmd|exec|command|keeper|akeyless|sops|file|env|consul|param(?:eter)?|configmap):/i,
   /^[A-Za-z][A-Za-z0-9+.-]*:\/\/|^[a-z]{3}[a-z-]*:\/[A-Za-z][\w.-]*\/|^arn:|^projects\/[^/]+\/secrets\//,
   // A file: /run/secrets/x
   /^\/(?:run|var|etc|mnt|opt|home|vault|secrets?|usr)\/|^[A-Za-z]:\\/,
@@ -153,7 +157,7 @@ const placeholders: readonly RegExp[] = [
 
 /** Phrases that mark a secret to be filled in, in lower case and without punctuation. */
 const words =
-  /changeme|changethis|changeit|replaceme|replacethis|replacewith|insertyour|enteryour|putyour|your(?:own)?(?:api|app|client|oauth|shared|super)?(?:secret|password|key)|placeholder|redacted|tobereplaced|tobefilled|notarealsecret|dummysecret|examplesecret|secretgoeshere|secrethere/;
+  /changeme|changethis|changeit|replaceme|replacethis|replacewith|insertyour|enteryour|putyour|your(?:own)?(?:api|app|client|oauth|shared|super)?(?:secret|password|key)|placeholder|redacted|tobereplaced|tobefilled|notexported|notavailable|sensitivevalue|notarealsecret|dummysecret|examplesecret|secretgoeshere|secrethere/;
 const wholeWords =
   /^(?:todo|tbd|fixme|none|null|nil|undefined|empty|unset|unknown|na|notset|secret|clientsecret|password|example|dummy)$/;
 
@@ -163,7 +167,9 @@ const wholeWords =
 const hashes: readonly RegExp[] = [
   /^\$(?:1|2[abxy]?|5|6|7|y|gy|apr1|md5|sha\d*|bcrypt(?:-sha256)?|pbkdf2[\w-]*|argon2\w*|scrypt|s0|S|P|H)\$/,
   /^\{(?:S?MD5|S?SHA\d*|PBKDF2[\w-]*|b?crypt|argon2\w*|scrypt|ldap|SHA-?\d+)[\w@.-]*\}/i,
-  /^(?:pbkdf2|bcrypt|argon2\w*|scrypt|s?sha-?\d*|md5|hmac)(?:[_-][\w-]*)?[:$(]/i,
+  /^(?:grub\.)?(?:pbkdf2|bcrypt|argon2\w*|scrypt|s?sha-?\d*|blake\d\w*|md5|hmac)(?:[_.-][\w.-]*)?[:$(]|^grub\.pbkdf2\./i,
+  // Subresource Integrity, and iterations:salt:hash in hexadecimal
+  /^sha-?\d{1,3}-[A-Za-z0-9+/]+={0,2}$|^\d{3,7}:[0-9a-f]{16,}:[0-9a-f]{32,}$/i,
   /^SCRAM-SHA-\d+\$|^md5[0-9a-f]{32}$|^\*[0-9A-F]{40}$|^AQAAAA[EI]AA/,
 ];
 
@@ -173,8 +179,8 @@ const hashes: readonly RegExp[] = [
  */
 const hexLengths = [40, 56, 64, 96, 128];
 /**
- * Lengths of MD5, SHA-1, SHA-256 and SHA-512 in padded base64. Unpadded values are excluded, because many servers
- * generate such secrets.
+ * Lengths of MD5, SHA-1, SHA-256 and SHA-512 in padded base64. Unpadded values are recognized only if they have a
+ * character that base64url does not have, because many servers generate secrets of these lengths in base64url.
  */
 const base64Lengths = [24, 28, 44, 88];
 
@@ -192,6 +198,13 @@ export function recognizeNotASecret(given: string): NotASecret | undefined {
 function isHashLike(value: string): boolean {
   // Digits with 0x, or pairs of digits between colons, as tools print hashes.
   if (/^0x[0-9a-f]{32,}$/i.test(value) || /^(?:[0-9a-f]{2}:){15,}[0-9a-f]{2}$/i.test(value)) return true;
-  if (/^(?:[0-9a-f]+|[0-9A-F]+)$/.test(value)) return hexLengths.includes(value.length);
-  return /^[A-Za-z0-9+/_-]+={1,2}$/.test(value) && base64Lengths.includes(value.length);
+  // A salt can stand before or after the hash.
+  if (value.split(/[:$]/).some((part) => isHex(part) && hexLengths.includes(part.length))) return true;
+  const isUnpadded = /^[A-Za-z0-9+/]*$/.test(value) && /[+/]/.test(value);
+  const base64 = isUnpadded ? value.padEnd(Math.ceil(value.length / 4) * 4, '=') : value;
+  return /^[A-Za-z0-9+/_-]+={1,2}$/.test(base64) && base64Lengths.includes(base64.length);
+}
+
+function isHex(text: string): boolean {
+  return /^(?:[0-9a-f]+|[0-9A-F]+)$/.test(text);
 }

@@ -91,7 +91,7 @@ export function serveEndpoint(endpoint: Endpoint) {
     const answer = await endpoint.handle({
       operator,
       ...checked,
-      expectedRevisions: endpoint.conditional ? readIfMatch(ctx.get('If-Match')) : undefined,
+      expectedRevisions: endpoint.conditional ? readIfMatch(ctx.headers['if-match']) : undefined,
       idempotent: endpoint.idempotent ? readIdempotentRequest(ctx, operator, text) : undefined,
       approval: endpoint.approval ? readApproval(ctx.headers['keyturn-approval']) : undefined,
     });
@@ -140,12 +140,12 @@ const listPattern = /^[\t ,]*(?:(?:W\/)?"[^"]*"[\t ]*(?:,[\t ,]*|$))+$/;
 
 /**
  * Returns the revisions that a change may apply to, from the If-Match header (RFC 9110 §13.1.1).
- * @returns undefined if any revision is accepted. Weak tags, and tags in a form that this server never sends, match no
- * revision.
+ * @returns undefined if any revision is accepted. Weak tags, tags in a form that this server never sends, and an empty
+ * header match no revision.
  */
-function readIfMatch(header: string): readonly number[] | undefined {
-  const value = header.trim();
-  if (value === '' || value === '*') return undefined;
+function readIfMatch(header: string | undefined): readonly number[] | undefined {
+  const value = header?.trim();
+  if (value === undefined || value === '*') return undefined;
   if (!listPattern.test(value)) return [];
   return [...value.matchAll(/(W\/)?"([^"]*)"/g)].flatMap(([, weak, tag = '']) =>
     weak === undefined && /^\d{1,9}$/.test(tag) ? [Number(tag)] : [],

@@ -111,7 +111,8 @@ test('accepts a list of entity tags in If-Match if one of them is current', asyn
   expect(await change('"1", "7"')).toBe(200);
   expect(await change('W/"9" ,"8",, "2",')).toBe(200);
   expect(await change('"a,\\b", "3"')).toBe(200);
-  for (const wrong of ['"1", "2"', 'W/"4"', '"4" "4"', '4', '"4', '*, "4"']) expect(await change(wrong)).toBe(412);
+  for (const wrong of ['', ',', '"1", "2"', 'W/"4"', '"4" "4"', '4', '"4', '*, "4"'])
+    expect(await change(wrong)).toBe(412);
 });
 
 test('lists the first ten clients and the total number if removed information is still in use', async () => {

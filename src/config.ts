@@ -97,6 +97,11 @@ export function commandVariables() {
   return Object.fromEntries(names.map((name) => [name, process.env[name]?.trim() || undefined])) as Values;
 }
 
+/** Returns a problem for each variable that names a running server or its operator and is set but empty. */
+export function emptyCommandVariables(): string[] {
+  return emptyVariables(process.env, remoteVariables);
+}
+
 /** Returns a variable that files of a configuration name; undefined if it is not set or empty. */
 export function readVariable(name: string): string | undefined {
   return process.env[name]?.trim() || undefined;
@@ -113,7 +118,7 @@ export function readConfig(given: Readonly<Record<string, string | undefined>> =
   const environment = withoutPlatformLinks(given);
   const problems = [
     ...unknownVariables(environment, variables, remoteVariables),
-    ...emptyVariables(environment, variables),
+    ...emptyVariables(environment, [...variables, ...remoteVariables]),
   ];
   const text = (name: string) => environment[name]?.trim() || undefined;
   const secret = (name: string) => {

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'no
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { InsideRequest, Route } from '../admin/call-endpoint.ts';
-import { commandVariables } from '../config.ts';
+import { commandVariables, emptyCommandVariables } from '../config.ts';
 import { KeyturnError } from '../errors.ts';
 import { CommandEnd } from './terminal.ts';
 
@@ -24,8 +24,14 @@ export function setRemoteOptions({ url, token, profile }: RemoteOptions): void {
   };
 }
 
-/** Returns whether the command line or the environment names a running server. */
+/**
+ * Returns whether the command line or the environment names a running server.
+ * @throws {CommandEnd} 2 if a variable for it is set but empty, because a command that then works on the stores of its
+ * own machine would change another deployment.
+ */
 export function isRemote(): boolean {
+  const problems = emptyCommandVariables();
+  if (problems.length > 0) throw usage(problems.join('\nerror: '));
   return urlOf() !== undefined || profileOf() !== undefined;
 }
 

@@ -179,6 +179,20 @@ test('a profile keeps URL and token in a file that only its user can read', asyn
   expect(await runCommand(['whoami', '--profile', 'test'], bare)).toMatchObject({ code: 2 });
 });
 
+test.each(['KEYTURN_URL', 'KEYTURN_OPERATOR_TOKEN', 'KEYTURN_PROFILE'])(
+  'commands exit with 2 if %s is set but empty, instead of working on the stores of this machine',
+  async (name) => {
+    for (const args of [['clients', 'list'], ['audit', 'verify'], ['doctor']]) {
+      const { code, stdout, stderr } = await runCommand(args, { ...environment, [name]: ' ' });
+      expect({ args, code, text: stdout + stderr }).toEqual({
+        args,
+        code: args[0] === 'doctor' ? 1 : 2,
+        text: expect.stringContaining(`${name} is set but empty`),
+      });
+    }
+  },
+);
+
 test('a token is never sent unencrypted over a network, nor to where a server redirects', async () => {
   const plain = await run('whoami', '--url', 'http://admin.example.com');
   expect(plain).toMatchObject({ code: 2, stderr: expect.stringContaining('sent unencrypted') });

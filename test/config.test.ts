@@ -347,6 +347,21 @@ test.each([
   expect(message).not.toMatch(halves);
 });
 
+test.each([
+  { KEYTURN_ROOT_KEY_FILE: `1:${'tulip'.repeat(10)}` },
+  { DATABASE_URL_FILE: 'postgres://user:tulip@db/keyturn' },
+  { REDIS_URL_FILE: 'redis://:tulip@redis' },
+  { KEYTURN_SMTP_URL_FILE: 'smtp://user:tulip@mail' },
+  { KEYTURN_TLS_KEY: '-----BEGIN PRIVATE KEY-----\ntulip', KEYTURN_TLS_CERT: '-----BEGIN CERTIFICATE-----\ntulip' },
+  {
+    KEYTURN_AUDIT_STREAMS: JSON.stringify([{ name: 'siem', url: 'syslog+tls://siem', cert: 'orchid', key: 'tulip' }]),
+  },
+])('repeats nothing of a secret that is written in place of the name of its file: %j', (given) => {
+  const message = refusal(given as Record<string, string>);
+  expect(message).toMatch(/(_FILE|KEYTURN_TLS_CERT|KEYTURN_AUDIT_STREAMS) .*file.*ENOENT/);
+  expect(message).not.toMatch(halves);
+});
+
 test('reads a file that DATABASE_URL names at the start, and names its parameter if it cannot be read', () => {
   const message = refusal({ ...stores, DATABASE_URL: 'postgres://db/keyturn?sslrootcert=/nowhere/tulip' });
   expect(message).toContain('DATABASE_URL: sslrootcert cannot be read (ENOENT)');

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { subjectFields } from '../clients/certificate-subject.ts';
 import { readCertificates } from '../http/tls-files.ts';
 import type { Json } from './call-admin.ts';
+import { readJsonFile, readNamedFile } from './named-files.ts';
 
 export type KeyOptions = {
   jwks?: Json;
@@ -31,7 +31,7 @@ export function withKeys(command: Command): Command {
 /** Adds the options that name the keys or certificate with which a client authenticates instead of a secret. */
 export function withProof(command: Command): Command {
   command
-    .option('--jwks <file>', "private_key_jwt: a file with the client's public keys (JWKS)", readJwks)
+    .option('--jwks <file>', "private_key_jwt: a file with the client's public keys (JWKS)", readJsonFile)
     .option('--jwks-uri <url>', "private_key_jwt: the https URL of the client's public keys")
     .option(
       '--certificate <file>',
@@ -68,13 +68,10 @@ export function toKeyFields(options: KeyOptions): Json {
   };
 }
 
-function readJwks(path: string): Json {
-  return attempt(() => JSON.parse(new TextDecoder().decode(readFileSync(path))) as Json);
-}
-
 /** Returns each certificate as a JWK that contains it (RFC 8705 §2.2.2). */
 function readCertificate(path: string, earlier: readonly object[] = []): object[] {
-  const certificates = attempt(() => readCertificates(readFileSync(path, 'utf8'), path));
+  const pem = readNamedFile(path);
+  const certificates = attempt(() => readCertificates(pem, 'The file'));
   const keys = certificates.map(({ publicKey, raw }) => ({
     ...publicKey.export({ format: 'jwk' }),
     x5c: [raw.toString('base64')],

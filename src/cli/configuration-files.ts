@@ -48,8 +48,8 @@ function readFile(file: string, shown: string, problems: string[]): FileDocument
   const parsed = parseAllDocuments(text, { lineCounter: lines });
   return (Array.isArray(parsed) ? parsed : []).flatMap((document) => {
     for (const { message, pos } of document.errors) {
-      // The parser shows the text, which may be long.
-      problems.push(`${shown}:${lines.linePos(pos[0]).line}: ${message.split(' at line ')[0]}`);
+      // The parser quotes the text, which may be long or a secret.
+      problems.push(`${shown}:${lines.linePos(pos[0]).line}: ${message.split(/ at line |: "/)[0]}`);
     }
     if (document.errors.length > 0 || document.contents === null) return [];
     const places = isSeq(document.contents) ? document.contents.items.map((_, index) => [index]) : [[]];

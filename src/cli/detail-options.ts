@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { readClaimText } from '../clients/custom-claims.ts';
 import { dialectNames } from '../configuration/dialects.ts';
 import type { Json } from './call-admin.ts';
+import { readJsonFile } from './named-files.ts';
 import {
   type NetworkOptions,
   type ShownNetworks,
@@ -88,7 +88,7 @@ export function withDetails(command: Command, { canRemove }: { canRemove: boolea
       'whom to ask about the client, such as an e-mail address; repeatable',
       (address: string, earlier: string[] | false | undefined) => [...(earlier || []), address],
     )
-    .option('--metadata-file <file>', 'a file with a JSON object for your own programs, at most 16 KiB', readJson)
+    .option('--metadata-file <file>', 'a file with a JSON object for your own programs, at most 16 KiB', readJsonFile)
     .option(
       '--access-token-ttl <time>',
       'lifetime of access tokens, such as 15m, from 60s to 24h; of client and resource server, the shorter one applies',
@@ -108,7 +108,7 @@ export function withDetails(command: Command, { canRemove }: { canRemove: boolea
   command.option(
     '--scopes-file <file>',
     'resource server: a file with a JSON list of all its named scopes, such as [{"name":"orders.read","description":"Read orders"}]',
-    readJson,
+    readJsonFile,
   );
   if (!canRemove) return command;
   return command
@@ -225,12 +225,4 @@ function split(text: string): [string, string] {
   const at = text.indexOf('=');
   if (at < 1) throw new InvalidArgumentError('It must be a name and a value, such as team=logistics.');
   return [text.slice(0, at), text.slice(at + 1)];
-}
-
-function readJson(path: string): Json {
-  try {
-    return JSON.parse(new TextDecoder().decode(readFileSync(path))) as Json;
-  } catch (error) {
-    throw new InvalidArgumentError((error as Error).message);
-  }
 }

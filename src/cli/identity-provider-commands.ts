@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import { readGrant, type WrittenGrant, writeGrant } from '../identity-providers/claim-grants.ts';
 import { addAct } from './acts.ts';
 import { callAdmin, type Json } from './call-admin.ts';
+import { readSecretFile } from './named-files.ts';
 import { withAdmin } from './stores.ts';
 import { collect, type OutputOptions, plain, present, say, sheet, table } from './terminal.ts';
 
@@ -132,7 +132,7 @@ function toFields(options: FieldOptions): Json {
     name: options.name,
     issuer: options.issuer,
     client_id: options.clientId,
-    client_secret: file === undefined ? undefined : readFileSync(file, 'utf8').trim(),
+    client_secret: file === undefined ? undefined : readSecretFile('--client-secret-file', file),
     scope: options.scope,
     claim: options.claim,
     grants: options.grant,

@@ -103,7 +103,15 @@ function* inBatches(lines: readonly Line[]): Generator<Line[]> {
 async function* readLines(file: string): AsyncGenerator<Line[]> {
   const input = file === '-' ? process.stdin : createReadStream(file);
   const failed = new Promise<never>((_, reject) => {
-    input.once('error', (error: Error) => reject(new CommandEnd(2, `error: ${error.message}`)));
+    // The message of the error has the name of the file, in whose place people also write the leaked value.
+    input.once('error', ({ code }: NodeJS.ErrnoException) => {
+      reject(
+        new CommandEnd(
+          2,
+          `error: The file cannot be read: ${code}. Values are read from a file, or with - from standard input.`,
+        ),
+      );
+    });
   });
   failed.catch(() => undefined);
   const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]();

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { isSigningSecret, refusalOfWebhook } from '../webhooks/webhook-signature.ts';
 import { callAdmin, type Json, type Page } from './call-admin.ts';
+import { readSecretFile } from './named-files.ts';
 import { withAdmin } from './stores.ts';
 import { CommandEnd, type OutputOptions, plain, print, say } from './terminal.ts';
 
@@ -158,12 +158,8 @@ async function follow(options: ListenOptions, id: string): Promise<void> {
 }
 
 function readSecret(file: string): string {
-  try {
-    const secret = readFileSync(file, 'utf8').trim();
-    if (isSigningSecret(secret)) return secret;
-  } catch (error) {
-    throw new CommandEnd(2, `error: --secret-file: ${file} cannot be read: ${(error as Error).message}.`);
-  }
+  const secret = readSecretFile('--secret-file', file);
+  if (isSigningSecret(secret)) return secret;
   throw new CommandEnd(2, `error: --secret-file: ${file} must contain a signing secret, which begins with whsec_.`);
 }
 

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { readCondition, type WrittenCondition, writeCondition } from '../trusts/condition-text.ts';
 import { presetNames } from '../trusts/trust.ts';
 import { addAct, addListCommand } from './acts.ts';
 import { callAdmin, type Json } from './call-admin.ts';
+import { readJsonFile, readNamedFile, readSecretFile } from './named-files.ts';
 import { withAdmin } from './stores.ts';
 import { duration, type OutputOptions, plain, present, say, sheet, table } from './terminal.ts';
 
@@ -135,7 +135,7 @@ function addTest(trusts: Command): void {
       '\nExamples:\n  kubectl create token checkout --namespace shop --audience https://auth.example.com | keyturn trusts test',
     )
     .action(async (file: string | undefined, options: OutputOptions) => {
-      const token = readFileSync(file === undefined || file === '-' ? 0 : file, 'utf8').trim();
+      const token = readSecretFile('file', file === undefined || file === '-' ? 0 : file);
       const trial = await withAdmin((admin) => callAdmin<ShownTrial>(admin, 'POST /trusts/test', { body: { token } }));
       present(options, trial, () => showTrial(trial));
       if (!trial.accepted) process.exitCode = 1;
@@ -155,10 +155,10 @@ function withFields(command: Command): Command {
       'a condition: claim=value, claim=one|another, or claim=beginning*; repeatable; a claim that begins with / is a JSON Pointer',
       collectConditions,
     )
-    .option('--jwks <file>', 'a file with the public keys of the issuer (JWKS), instead of discovery', readJson)
+    .option('--jwks <file>', 'a file with the public keys of the issuer (JWKS), instead of discovery', readJsonFile)
     .option('--jwks-uri <url>', 'the https URL of the public keys of the issuer, instead of discovery')
     .option('--in-cluster', 'read the keys from the API of the cluster in KEYTURN_CLUSTER_URL')
-    .option('--ca <file>', 'a PEM file with the CAs of the issuer', (path: string) => readFileSync(path, 'utf8'))
+    .option('--ca <file>', 'a PEM file with the CAs of the issuer', readNamedFile)
     .option('--max-lifetime <time>', 'the longest lifetime of its tokens, such as 1h (default: 24h)', duration);
 }
 
@@ -181,14 +181,6 @@ function collectConditions(text: string, earlier: readonly WrittenCondition[] = 
   const condition = readCondition(text);
   if (condition) return [...earlier, condition];
   throw new InvalidArgumentError('It must be a claim and a value, such as environment=production.');
-}
-
-function readJson(path: string): Json {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as Json;
-  } catch (error) {
-    throw new InvalidArgumentError((error as Error).message);
-  }
 }
 
 function showTrust(trust: ShownTrust): string {

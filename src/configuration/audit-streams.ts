@@ -63,7 +63,14 @@ function readTarget({ name, url: text, headers = {}, ca, cert, key }: Given): Au
   if (/http:$/.test(url.protocol) && !isLocal) throw new Error(`${name}: a plain http url must be of this machine`);
   if ((cert === undefined) !== (key === undefined)) throw new Error(`${name}: cert and key are needed together`);
   if (cert !== undefined && kind !== 'syslog') throw new Error(`${name}: only syslog takes a cert`);
-  const read = (path: string) => readFileSync(path, 'utf8');
+  const read = (path: string) => {
+    try {
+      return readFileSync(path, 'utf8');
+    } catch (error) {
+      // The message of the error has the path, in whose place people also write the key itself.
+      throw new Error(`${name}: ca, cert and key must name files (${(error as NodeJS.ErrnoException).code})`);
+    }
+  };
   return {
     name,
     kind,

@@ -117,7 +117,8 @@ export function readSecretFile(name: string, path: string, problems: string[]): 
     if (content === '') problems.push(`${name} names a file that is empty: ${path}`);
     return content || undefined;
   } catch (error) {
-    problems.push(`${name} cannot be read: ${(error as Error).message}`);
+    // The message of the error has the path, in whose place people also write the secret itself.
+    problems.push(`${name} names a file that cannot be read (${(error as NodeJS.ErrnoException).code})`);
     return undefined;
   }
 }

@@ -46,7 +46,12 @@ function requirePair(cert: string, key: string): void {
 
 function read(variable: string, path: string | undefined): string | undefined {
   if (path === undefined) return undefined;
-  return attempt(() => readFileSync(path, 'utf8'), `${variable} cannot be read`);
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    // The message of the error has the path, in whose place people also write the key itself.
+    throw new Error(`${variable} cannot be read: it must name a file (${(error as NodeJS.ErrnoException).code})`);
+  }
 }
 
 function attempt<T>(work: () => T, problem: string): T {

@@ -1,4 +1,7 @@
 import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { createProgram } from '../../src/cli.ts';
@@ -89,6 +92,46 @@ describe('an empty value is rejected and does not mean "not given", "all" or "no
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toContain("option '--permission <permissions>' argument '' is invalid. It is empty.");
   });
+});
+
+test('no command repeats a secret that is given in place of a file, or that a malformed file contains', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'keyturn-files-'));
+  const file = (name: string, content: string) => {
+    writeFileSync(join(directory, name), content);
+    return join(directory, name);
+  };
+  const key = file('key.json', '{"keys":[{"kty":"EC","d":"tulip"x}]}');
+  const yaml = file('client.yaml', 'kind: client\nname: x\nclient_secret: "orchid" tulip\n');
+  const secretFile = ['--client-secret-file', 'tulip'];
+  for (const args of [
+    ['leaks', 'check', 'tulip'],
+    ['trusts', 'test', 'tulip'],
+    ['webhooks', 'listen', '--secret-file', 'tulip'],
+    [
+      'identity-providers',
+      'create',
+      '--name',
+      'x',
+      '--issuer',
+      'https://id.example',
+      '--client-id',
+      'x',
+      ...secretFile,
+    ],
+    ['clients', 'create', '--name', 'x', '--auth-method', 'private_key_jwt', '--jwks', key],
+    ['diff', '-f', yaml],
+  ]) {
+    const { code, stdout, stderr } = await runCommand(args);
+    expect({ args, code, stdout, stderr }).toEqual({
+      args,
+      code: expect.any(Number),
+      stdout: '',
+      stderr: expect.stringMatching(/The file|client\.yaml:3/),
+    });
+    expect(code).not.toBe(0);
+    expect(stderr).not.toMatch(/tulip|orchid/);
+  }
+  rmSync(directory, { recursive: true });
 });
 
 test('FORCE_COLOR forces colours and NO_COLOR disables them', async () => {

@@ -1,4 +1,4 @@
-import { IncomingMessage, type Server, ServerResponse } from 'node:http';
+import { IncomingMessage, type Server, ServerResponse, STATUS_CODES } from 'node:http';
 import { Server as NetServer, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
@@ -68,20 +68,20 @@ function handOver(request: PlainRequest, body: Buffer | undefined, onBody: (body
 }
 
 /**
- * Writes an answer with status 200 in a single write. A connection that is not in its usual state gets it through
+ * Writes an answer in a single write. A connection that is not in its usual state gets it through
  * Node's public API.
  * @param headers header lines, each ending with CRLF.
  */
-export function writeAnswer(response: ServerResponse, headers: string, body: string): void {
+export function writeAnswer(response: ServerResponse, status: number, headers: string, body: string): void {
   const { socket } = response;
   const bytes = Buffer.byteLength(body);
   if (!canWritePlainly || !socket?.writable || !response.shouldKeepAlive || response.getHeaderNames().length > 0) {
-    response.writeHead(200, rawHeaders(`${headers}Content-Length: ${bytes}\r\n`));
+    response.writeHead(status, rawHeaders(`${headers}Content-Length: ${bytes}\r\n`));
     response.end(body);
     return;
   }
   const inner = response as unknown as InnerResponse;
-  const head = `HTTP/1.1 200 OK\r\n${headers}Content-Length: ${bytes}\r\nDate: ${date()}\r\n`;
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${headers}Content-Length: ${bytes}\r\nDate: ${date()}\r\n`;
   const timeout = Math.floor(inner._keepAliveTimeout / 1_000);
   inner._header = `${head}Connection: keep-alive\r\nKeep-Alive: timeout=${timeout}\r\n\r\n`;
   inner.finished = true;

@@ -24,7 +24,7 @@ import {
   reusedAssertion,
 } from './client-assertion.ts';
 import { headStartOf, type Pair, type PresentedPair, readingsOf } from './fast-path/head-start.ts';
-import { createFirstUses, type FirstUses } from './first-use.ts';
+import type { FirstUses } from './first-use.ts';
 import type { Form } from './form.ts';
 import { InvalidClient } from './oauth-error.ts';
 import { readCredentials } from './presented-secret.ts';
@@ -48,16 +48,20 @@ export type Caller = KnownClient & {
 type AddressReader = (request: IncomingMessage) => string;
 
 /** Authenticates the client (RFC 6749 §2.3) and stores it in `ctx.state.caller`. */
-export function authenticateClient(core: Core, certificateOf: CertificateReader, addressOf: AddressReader) {
+export function authenticateClient(
+  core: Core,
+  firstUses: FirstUses,
+  certificateOf: CertificateReader,
+  addressOf: AddressReader,
+) {
   const leftKeys = createLeftKeys(core);
-  const firstUses = createFirstUses(core);
   return async (ctx: Context, next: Next): Promise<void> => {
-    const unknown = headStartOf(ctx.req)?.presented;
-    const presented = unknown ?? readAuthentication(ctx.req, formOf(ctx), certificateOf);
+    const { authenticationError } = headStartOf(ctx.req) ?? {};
+    if (authenticationError !== undefined) throw authenticationError;
+    const presented = readAuthentication(ctx.req, formOf(ctx), certificateOf);
     const caller =
       'clientSecret' in presented
-        ? (!unknown && recallCaller(core, presented)) ||
-          (await verifyCredentials(core, presented, firstUses, addressOf(ctx.req)))
+        ? (recallCaller(core, presented) ?? (await verifyCredentials(core, presented, firstUses, addressOf(ctx.req))))
         : 'identity' in presented
           ? await verifyIdentity(core, presented)
           : await verifyKeys(core, presented, leftKeys);
@@ -118,8 +122,8 @@ export function isUnchanged({ clients, clock }: Core, { client, secrets, clientI
   );
 }
 
-/** @throws {InvalidClient} with the same answer for every reason. */
-async function verifyCredentials(
+/** Verifies a Client ID and secret. @throws {InvalidClient} with the same answer for every reason. */
+export async function verifyCredentials(
   core: Core,
   presented: PresentedPair,
   firstUses: FirstUses,

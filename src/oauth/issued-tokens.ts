@@ -12,12 +12,12 @@ import { signJwt } from '../tokens/signing-keys.ts';
 import { actorClaim, idsOf } from '../tokens/token-chain.ts';
 import { tokenTypeOf } from '../tokens/token-record.ts';
 import { type Caller, callerOf } from './client-authentication.ts';
-import { headStartOf, rethrowFailure } from './fast-path/head-start.ts';
+import { rethrowFailure } from './fast-path/head-start.ts';
 import type { Form } from './form.ts';
 import { countAndPresentKey, reportedAddress, useOfKey } from './introspected-key.ts';
 import { readAccessKey } from './presented-access-key.ts';
 import { formOf } from './receive-form.ts';
-import { noteRejection } from './record-use.ts';
+import { noteRejection, type Rejection } from './record-use.ts';
 
 /** An introspection request. */
 type AskedIntrospection = {
@@ -89,14 +89,14 @@ async function introspect(core: Core, ctx: Context): Promise<object> {
   const { token, server, ...asked } = readIntrospectionRequest(callerOf(ctx), formOf(ctx));
   if (!server) return { active: false };
   rethrowFailure(ctx.req);
-  const examined =
-    headStartOf(ctx.req)?.examined ??
-    (await examineToken(core, token, server, {
-      presented: asked.accessKey === undefined ? undefined : readPresentedKey,
-      address: asked.address,
-    }));
+  const examined = await examineToken(core, token, server, {
+    presented: asked.accessKey === undefined ? undefined : readPresentedKey,
+    address: asked.address,
+  });
   if ('refusal' in examined) {
-    noteInactive(ctx, server, examined, asked.address);
+    const { standalone, refusal } = examined;
+    if (standalone) ctx.state['refusedKeyUse'] = { ...useOfKey(standalone, asked.address), reason: refusal };
+    noteRejection(ctx, rejectionOfToken(server, examined));
     return { active: false };
   }
   const { scope, accessKey, standalone } = examined;
@@ -121,14 +121,12 @@ async function introspect(core: Core, ctx: Context): Promise<object> {
   }
 }
 
-/** Notes why a token is not active, which the answer must not say. */
-function noteInactive(ctx: Context, server: Client, refused: RefusedToken, address: string | undefined): void {
-  const { refusal, record, client, key, standalone } = refused;
-  if (standalone) ctx.state['refusedKeyUse'] = { ...useOfKey(standalone, address), reason: refusal };
+/** Returns why a token is not active, which the answer must not say. */
+export function rejectionOfToken(server: Client, { refusal, record, client, key }: RefusedToken): Rejection {
   const isOfKey = key !== undefined && refusal !== 'other_resource' && refusal !== 'no_scope_left';
   const decidedBy = (isOfKey ? key.id : client?.id) ?? null;
   const generation = (isOfKey ? record?.accessKey?.generation : record?.generation) ?? null;
-  noteRejection(ctx, { reason: refusal, client: server.id, decidedBy, generation });
+  return { reason: refusal, client: server.id, decidedBy, generation };
 }
 
 /** Returns the introspection response for a live token. */

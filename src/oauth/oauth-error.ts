@@ -1,4 +1,3 @@
-import type { Context } from 'koa';
 import { errors } from 'oidc-provider';
 import { KeyturnError, TooManyRequests } from '../errors.ts';
 import { beginErrorAnswer } from '../http/error-answer.ts';
@@ -29,14 +28,26 @@ export class InvalidClient extends KeyturnError {
   }
 }
 
-/** Converts an error to its answer. Called once per request, by the outermost middleware. */
-export function presentOAuthError(ctx: Context, error: unknown, { issuer, log }: { issuer: string; log: Log }): void {
+/** The members of a Koa context that an error answer sets. */
+export type ErrorAnswer = {
+  readonly path: string;
+  status: number;
+  body: unknown;
+  set(name: string, value: string): void;
+};
+
+/** Converts an error to its answer. Called once per request. */
+export function presentOAuthError(
+  answer: ErrorAnswer,
+  error: unknown,
+  { issuer, log }: { issuer: string; log: Log },
+): void {
   const { status, body } = describe(error);
-  beginErrorAnswer(ctx, error, { status, code: body.error }, log);
-  ctx.body = body;
-  ctx.set('Cache-Control', 'no-store');
-  ctx.set('Pragma', 'no-cache');
-  if (status === 401) ctx.set('WWW-Authenticate', `Basic realm="${issuer}"`);
+  beginErrorAnswer(answer, error, { status, code: body.error }, log);
+  answer.body = body;
+  answer.set('Cache-Control', 'no-store');
+  answer.set('Pragma', 'no-cache');
+  if (status === 401) answer.set('WWW-Authenticate', `Basic realm="${issuer}"`);
 }
 
 /** Returns the error code of this listener. OAuth has one for every reason to try again later. */

@@ -19,6 +19,7 @@ import { createEventStreams } from './events.ts';
 import { serveKeyExchange } from './exchange-access-key.ts';
 import { createFailureLimit } from './failure-limit.ts';
 import { createFastPath } from './fast-path/fast-path.ts';
+import { createFirstUses } from './first-use.ts';
 import { serveIssuedTokens, signIntrospection } from './issued-tokens.ts';
 import { serveMetadata } from './metadata.ts';
 import { presentOAuthError } from './oauth-error.ts';
@@ -41,6 +42,7 @@ type Surroundings = { isDraining: () => boolean; isOverloaded: () => boolean; cl
 export function createPublicApp(core: Core, { isDraining, isOverloaded, clientCa }: Surroundings): PublicApp {
   const addressOf = createAddressReader(core.config.trustProxy, createProxyAlarm(core));
   const provider = createProvider(core, addressOf);
+  const firstUses = createFirstUses(core);
   const events = createEventStreams(core);
   const isKnownHost = createHostCheck([new URL(core.config.issuer).host, ...core.config.allowedHosts]);
   const requestIdOf = createRequestIds(core.config.trustProxy);
@@ -59,7 +61,7 @@ export function createPublicApp(core: Core, { isDraining, isOverloaded, clientCa
   provider.use(createFailureLimit(core.failureRate, addressOf));
   provider.use(serveKeyExchange(core, addressOf));
   provider.use(recordUse(core, addressOf));
-  provider.use(authenticateClient(core, createCertificateReader(core, clientCa), addressOf));
+  provider.use(authenticateClient(core, firstUses, createCertificateReader(core, clientCa), addressOf));
   provider.use(requireDialects(core));
   provider.use(announceRetirement);
   provider.use(events.serve);
@@ -72,7 +74,7 @@ export function createPublicApp(core: Core, { isDraining, isOverloaded, clientCa
   const listener = provider.callback();
   return {
     listener: core.config.fastPath
-      ? createFastPath(core, { addressOf, isKnownHost, isOverloaded, requestIdOf }, listener)
+      ? createFastPath(core, { addressOf, isKnownHost, isOverloaded, requestIdOf, firstUses }, listener)
       : listener,
     close: events.close,
   };

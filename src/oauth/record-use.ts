@@ -134,8 +134,8 @@ export function countScopes({ clients, grantedScopes }: Core, { id }: Client, sc
 }
 
 function countFailure({ usage }: Core, ctx: Context, source: SourceName, error: unknown): void {
-  if (error instanceof InvalidClient && error.refused) {
-    usage.refused(error.refused.secret, source, error.refused.reason);
+  if (error instanceof InvalidClient) {
+    countInvalidClient(usage, source, error);
     return;
   }
   if (error instanceof RefusedAccessKey && error.refused) {
@@ -147,8 +147,13 @@ function countFailure({ usage }: Core, ctx: Context, source: SourceName, error: 
   if (caller && code !== undefined) usage.failed(presentedSecretOf(caller), source, code);
 }
 
+/** Counts a failed authentication for the secret that was tried, if the client is known. */
+export function countInvalidClient(usage: Core['usage'], source: SourceName, { refused }: InvalidClient): void {
+  if (refused) usage.refused(refused.secret, source, refused.reason);
+}
+
 /** Why a request was rejected, or a token is not active. */
-type Rejection = Pick<RejectedRequest, 'reason' | 'client' | 'decidedBy' | 'generation'>;
+export type Rejection = Pick<RejectedRequest, 'reason' | 'client' | 'decidedBy' | 'generation'>;
 
 /** Notes why a request is rejected, to explain it later to operators. */
 export function noteRejection(ctx: Context, rejection: Rejection): void {
@@ -164,24 +169,29 @@ export function rejectionOf(ctx: Context): Rejection | undefined {
 export function noteError(ctx: Context, error: unknown): void {
   if (failureOf(error) === undefined) return;
   const client = (ctx.state['caller'] as Caller | undefined)?.client.id ?? null;
+  const key = ctx.state['presentedAccessKey'] as PresentedSecret | undefined;
+  noteRejection(ctx, rejectionBy(error as Error, client, key?.owner ?? null));
+}
+
+/** Returns why an error rejects a request. @param client id of the authenticated client. @param key id of its access key. */
+export function rejectionBy(error: Error, client: string | null, key: string | null): Rejection {
   if (error instanceof InvalidClient || error instanceof RefusedAccessKey) {
     const { refused } = error;
     const decidedBy = refused?.secret.owner ?? null;
     const generation = refused?.secret.generation ?? null;
     const reason = refused?.reason ?? (error instanceof InvalidClient ? error.detail : undefined);
-    noteRejection(ctx, {
+    return {
       reason: reason ?? 'unknown_access_key',
       client: error instanceof InvalidClient ? decidedBy : client,
       decidedBy,
       generation,
-    });
-  } else if (error instanceof RefusedByRule) {
-    const key = ctx.state['presentedAccessKey'] as PresentedSecret | undefined;
-    const decidedBy = error.rule === 'scope_not_of_access_key' ? (key?.owner ?? null) : client;
-    noteRejection(ctx, { reason: encodeRule(error), client, decidedBy, generation: null });
-  } else {
-    noteRejection(ctx, { reason: (error as Error).message.slice(0, 200), client, decidedBy: null, generation: null });
+    };
   }
+  if (error instanceof RefusedByRule) {
+    const decidedBy = error.rule === 'scope_not_of_access_key' ? key : client;
+    return { reason: encodeRule(error), client, decidedBy, generation: null };
+  }
+  return { reason: error.message.slice(0, 200), client, decidedBy: null, generation: null };
 }
 
 /** Returns the error code, or undefined for a failure of the server, which is not the client's. */

@@ -10,6 +10,7 @@ import { createHostCheck } from '../../src/http/normalize-request.ts';
 import { createRequestIds } from '../../src/http/response-headers.ts';
 import { PlainRequest } from '../../src/internals/node-http.ts';
 import { createFastPath } from '../../src/oauth/fast-path/fast-path.ts';
+import { createFirstUses } from '../../src/oauth/first-use.ts';
 import { createPublicApp } from '../../src/oauth/public-app.ts';
 import { createLog } from '../../src/observability/log.ts';
 import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
@@ -241,7 +242,7 @@ describe('a server with the fast path and one without it', () => {
       await introspect(clients.orders, generateSecret('kta_'));
     }
     const [ours, reference] = seen.map(({ stop }) => stop());
-    expect(ours?.used).toHaveLength(5);
+    expect(ours?.used).toHaveLength(8);
     expect(ours?.logged).toHaveLength(5);
     expect(ours).toEqual(reference);
   });
@@ -282,14 +283,21 @@ describe('the fast path', () => {
     expect(left).toEqual([]);
   });
 
-  it('leaves unusual and rejected requests to the application', async () => {
+  it('rejects wrong credentials, accepts those that are not cached, and reports inactive tokens itself', async () => {
+    left = [];
+    expect((await api.token({ ...clients.shop, secret: generateSecret('kts_') })).status).toBe(401);
+    expect((await api.introspect(clients.orders, generateSecret('kta_'))).json).toEqual({ active: false });
+    const fresh = await register(fast.core, { name: 'Not cached', kind: 'integration', scope: 'orders:read' });
+    expect((await api.token(fresh)).status).toBe(200);
+    expect(left).toEqual([]);
+  });
+
+  it('leaves unusual requests and other errors to the application', async () => {
     left = [];
     expect((await api.token(clients.shop, { scope: 'nothing:read' })).status).toBe(400);
-    expect((await api.token({ ...clients.shop, secret: generateSecret('kts_') })).status).toBe(401);
     expect((await api.token(clients.shop, {}, { headers: { DPoP: 'x.y.z' } })).status).toBe(400);
     expect((await api.token(clients.shop, { unknown: 'x' })).status).toBe(200);
-    expect((await api.introspect(clients.orders, generateSecret('kta_'))).json).toEqual({ active: false });
-    expect(left).toHaveLength(5);
+    expect(left).toHaveLength(3);
   });
 
   it('rejects a client that an operator has just disabled', async () => {
@@ -375,11 +383,12 @@ function expectAlike(ours: string, reference: string): void {
 /** Records everything that a server counts and logs, until stopped. */
 function observe({ core, lines }: { core: Core; lines: string[] }) {
   const { usage } = core;
-  const counters = { issued: usage.issued, used: usage.used, failed: usage.failed, refused: usage.refused };
+  const { issued, used: usedAgain, failed, refused, rejected } = usage;
+  const counters = { issued, used: usedAgain, failed, refused, rejected };
   const used: unknown[] = [];
   for (const [name, count] of Object.entries(counters) as [keyof typeof counters, (...args: unknown[]) => void][]) {
     usage[name] = (...args: unknown[]) => {
-      used.push([name, ...args]);
+      used.push([name, ...args.map(withoutVariables)]);
       count(...args);
     };
   }
@@ -396,11 +405,20 @@ function observe({ core, lines }: { core: Core; lines: string[] }) {
   };
 }
 
-function sharedOf({ config }: Core) {
+/** Returns a value without the members that differ for every rejected request. */
+function withoutVariables(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || !('reason' in value)) return value;
+  const { id: _id, at: _at, ...rest } = value as Record<string, unknown>;
+  return rest;
+}
+
+function sharedOf(core: Core) {
+  const { config } = core;
   return {
     addressOf: createAddressReader(config.trustProxy),
     isKnownHost: createHostCheck([new URL(config.issuer).host, ...config.allowedHosts]),
     isOverloaded: () => false,
     requestIdOf: createRequestIds(config.trustProxy),
+    firstUses: createFirstUses(core),
   };
 }

@@ -14,14 +14,13 @@ import {
 import { demandToken, grantType, presentToken, readTokenRequest } from '../../tokens/grant-rules.ts';
 import { isKnownToHaveEnded, makeAccessTokenNow } from '../../tokens/issue-access-token.ts';
 import { isJwtShaped } from '../../tokens/jwt-access-token.ts';
-import type { LiveToken } from '../../tokens/seen-token.ts';
+import type { LiveToken, RefusedToken } from '../../tokens/seen-token.ts';
 import { lifetimeOf, type TokenRecord } from '../../tokens/token-record.ts';
 import type { Caller } from '../client-authentication.ts';
 import type { Form } from '../form.ts';
 import { isCounted, type KeyUse, useOfKey } from '../introspected-key.ts';
-import { presentIntrospection, readIntrospectionRequest } from '../issued-tokens.ts';
-import { countScopes } from '../record-use.ts';
-import type { HeadStart } from './head-start.ts';
+import { presentIntrospection, readIntrospectionRequest, rejectionOfToken } from '../issued-tokens.ts';
+import { countScopes, type Rejection } from '../record-use.ts';
 
 /** Answers to plain, valid requests, from the rules and presenters of the application. */
 
@@ -35,6 +34,8 @@ export type FastAnswer = {
   lifetimeSeconds: number;
   /** The use of a stand-alone access key that was introspected. */
   keyUse?: KeyUse;
+  /** The reason why an introspected token is not active. */
+  rejection?: Rejection;
 };
 
 const tokenParameters = new Set([
@@ -92,16 +93,15 @@ export function answerToken(
 }
 
 /**
- * Answers an introspection of a live token. Returns undefined to leave the request to the application; results
- * so far are in `headStart`, so that no store is queried twice.
+ * Answers an introspection of a token. Returns undefined to leave the request to the application, before any store is
+ * queried.
  * @throws {KeyturnError} if a rule of introspection requests rejects the request. The application applies the rule again.
  */
 export function answerIntrospection(
   core: Core,
   caller: Caller,
   form: Form,
-  headStart: HeadStart,
-): FastAnswer | Promise<FastAnswer | undefined> | undefined {
+): FastAnswer | Promise<FastAnswer> | undefined {
   for (const name of form.values.keys()) if (!introspectionParameters.has(name)) return undefined;
   const { token, server, address } = readIntrospectionRequest(caller, form);
   if (!server) return undefined;
@@ -113,20 +113,14 @@ export function answerIntrospection(
   if (!isOpaque && !isJwtShaped(token)) return undefined;
   return (isOpaque ? core.tokenStore.find(token) : readToken(core, token)).then((record) => {
     const live = record && recallLiveToken(core, record, server);
-    return live ? answerOf(core, live) : examine(core, record, server, headStart);
+    return live ? answerOf(core, live) : examine(core, record, server);
   });
 }
 
 /** Examines a token that is not cached. */
-async function examine(
-  core: Core,
-  record: TokenRecord | undefined,
-  server: Client,
-  headStart: HeadStart,
-): Promise<FastAnswer | undefined> {
+async function examine(core: Core, record: TokenRecord | undefined, server: Client): Promise<FastAnswer> {
   const examined = await examineRecord(core, record, server);
-  headStart.examined = examined;
-  return 'refusal' in examined ? undefined : answerOf(core, examined);
+  return 'refusal' in examined ? answerInactive(server, examined) : answerOf(core, examined);
 }
 
 /** Answers an introspection of a stand-alone access key that is cached and was used before. */
@@ -139,6 +133,11 @@ function answerKey(core: Core, value: string, server: Client, address: string | 
     lifetimeSeconds: 0,
     keyUse: useOfKey(live.standalone, address),
   };
+}
+
+function answerInactive(server: Client, refused: RefusedToken): FastAnswer {
+  const rejection = rejectionOfToken(server, refused);
+  return { body: '{"active":false}', accessKey: undefined, lifetimeSeconds: 0, rejection };
 }
 
 function answerOf(core: Core, live: LiveToken): FastAnswer {

@@ -1,22 +1,30 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { presentedValueOf } from '../../access-keys/require-access-key.ts';
-import type { Config } from '../../config.ts';
 import type { Core } from '../../core.ts';
-import { StoreUnavailable } from '../../errors.ts';
+import { type KeyturnError, StoreUnavailable, TooManyRequests } from '../../errors.ts';
 import { refusalOfNetwork } from '../../http/allowed-networks.ts';
 import { countHeaders } from '../../http/normalize-request.ts';
-import { strictTransport } from '../../http/response-headers.ts';
 import { tokenPath } from '../../http/token-path.ts';
-import { canReadPlainly, PlainRequest, writeAnswer } from '../../internals/node-http.ts';
+import { canReadPlainly, PlainRequest } from '../../internals/node-http.ts';
 import { createGenerations } from '../../storage/generations.ts';
 import { logAccess } from '../access-log.ts';
 import { retirementHeaders } from '../announce-retirement.ts';
-import { type Caller, isUnchanged, presentedSecretOf, recallCaller } from '../client-authentication.ts';
+import {
+  type Caller,
+  isUnchanged,
+  presentedSecretOf,
+  recallCaller,
+  verifyCredentials,
+} from '../client-authentication.ts';
+import { countFailedAttempt } from '../failure-limit.ts';
+import type { FirstUses } from '../first-use.ts';
 import { type Form, parseForm } from '../form.ts';
+import { codeOf, InvalidClient, presentOAuthError } from '../oauth-error.ts';
 import { readCredentials, usesHeaderAlone } from '../presented-secret.ts';
-import { countKeyUse, countUse, instanceOf } from '../record-use.ts';
+import { countInvalidClient, countKeyUse, countUse, instanceOf, rejectionBy } from '../record-use.ts';
 import { answerIntrospection, answerToken, type FastAnswer } from './fast-answers.ts';
 import { giveHeadStart, type HeadStart, type PresentedPair } from './head-start.ts';
+import { createFastWriter, ofSuccess, PlainErrorAnswer } from './write-fast-answer.ts';
 
 const maxBytes = 16 * 1024;
 const maxPlainHeaders = 50;
@@ -48,17 +56,18 @@ type Shared = {
   isKnownHost: (host: string) => boolean;
   isOverloaded: () => boolean;
   requestIdOf: (request: IncomingMessage) => string;
+  firstUses: FirstUses;
 };
 
 /**
- * Answers plain, valid requests for a token or an introspection, several times as fast as the Koa application. It sends
- * successful answers only: unusual requests and errors are left to the application, together with the body that was
- * read. It has no rules of its own and calls the same functions on the same caches and stores; disabling it changes
- * only the speed.
+ * Answers plain requests for a token or an introspection, several times as fast as the Koa application: valid ones, those
+ * with wrong credentials, and those for a token that is not active. Unusual requests and all other errors are left to the
+ * application, together with the body that was read. It has no rules of its own and calls the same functions on the same
+ * caches and stores; disabling it changes only the speed.
  */
 export function createFastPath(core: Core, shared: Shared, slowPath: RequestListener): RequestListener {
   if (!canReadPlainly) return slowPath;
-  const { addressOf, isKnownHost, isOverloaded, requestIdOf } = shared;
+  const { addressOf, isKnownHost, isOverloaded, requestIdOf, firstUses } = shared;
   const recall = createHeaderMemory(core);
   const write = createFastWriter(core.config);
 
@@ -83,20 +92,40 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
   };
 
   function answer(exchange: Exchange, headStart: HeadStart): void {
-    let caller: Caller | undefined;
-    let found: FastAnswer | Promise<FastAnswer | undefined> | undefined;
+    let form: Form;
+    let presented: Caller | PresentedPair;
     try {
-      const form = parseForm(headStart.body, { isTokenRequest: exchange.request.url === tokenPath });
+      form = parseForm(headStart.body, { isTokenRequest: exchange.request.url === tokenPath });
       headStart.form = form;
       exchange.instance = instanceOf(exchange.request, form);
-      caller = findCaller(exchange, form, headStart);
-      const isRefused = caller && refusalOfNetwork(caller.client, exchange.address) !== undefined;
-      found = caller && !isRefused ? findAnswer(exchange, caller, form, headStart) : undefined;
+      presented = recall(exchange.request, form);
     } catch (error) {
       leave(exchange, headStart, error);
       return;
     }
-    if (!caller || !found) leave(exchange, headStart);
+    if ('client' in presented) {
+      answerCaller(exchange, headStart, form, presented);
+      return;
+    }
+    verifyCredentials(core, presented, firstUses, exchange.address).then(
+      (caller) => answerCaller(exchange, headStart, form, caller),
+      (error: unknown) => {
+        if (error instanceof InvalidClient) reject(exchange, error);
+        else leave(exchange, { ...headStart, authenticationError: error });
+      },
+    );
+  }
+
+  function answerCaller(exchange: Exchange, headStart: HeadStart, form: Form, caller: Caller): void {
+    let found: FastAnswer | Promise<FastAnswer | undefined> | undefined;
+    try {
+      const isRefused = refusalOfNetwork(caller.client, exchange.address) !== undefined;
+      found = isRefused ? undefined : findAnswer(exchange, caller, form);
+    } catch (error) {
+      leave(exchange, headStart, error);
+      return;
+    }
+    if (!found) leave(exchange, headStart);
     else if (found instanceof Promise) answerLater(exchange, headStart, caller, found);
     else finish(exchange, caller, found);
   }
@@ -116,22 +145,14 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
     );
   }
 
-  function findCaller({ request }: Exchange, form: Form, headStart: HeadStart): Caller | undefined {
-    const found = recall(request, form);
-    if ('client' in found) return found;
-    headStart.presented = found;
-    return undefined;
-  }
-
   function findAnswer(
     { request, address }: Exchange,
     caller: Caller,
     form: Form,
-    headStart: HeadStart,
   ): FastAnswer | Promise<FastAnswer | undefined> | undefined {
     return request.url === '/oauth2/token'
       ? answerToken(core, caller, form, address)
-      : answerIntrospection(core, caller, form, headStart);
+      : answerIntrospection(core, caller, form);
   }
 
   function leave({ request, response }: Exchange, headStart: HeadStart, error?: unknown): void {
@@ -146,7 +167,9 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
     const { request, response, startedAt, address, instance } = exchange;
     const id = requestIdOf(request);
     const path = request.url ?? '';
-    write(response, answer, caller, id);
+    const retirement = retirementHeaders(caller, answer.accessKey);
+    const retiring = retirement ? `Deprecation: ${retirement.Deprecation}\r\nSunset: ${retirement.Sunset}\r\n` : '';
+    write(response, id, { status: 200, headers: `${retiring}${ofSuccess}`, body: answer.body });
     const source = { address, userAgent: request.headers['user-agent'] ?? '', instance };
     countUse(
       core,
@@ -156,9 +179,37 @@ export function createFastPath(core: Core, shared: Shared, slowPath: RequestList
       answer.accessKey && presentedValueOf(answer.accessKey),
     );
     countKeyUse(core, answer.keyUse);
-    // The fast path answers an introspection only if the token is active.
-    const active = path === '/oauth2/introspect' ? true : undefined;
+    const { rejection } = answer;
+    const active = path === '/oauth2/introspect' ? rejection === undefined : undefined;
     logAccess(core, { id, method: 'POST', path, status: 200, startedAt, address, clientId: caller.clientId, active });
+    if (rejection) core.usage.rejected({ id, at: new Date(core.clock()), path, status: 200, code: null, ...rejection });
+  }
+
+  /** Rejects a request whose client could not be authenticated. */
+  function reject({ request, response, startedAt, address, instance }: Exchange, failure: InvalidClient): void {
+    const id = requestIdOf(request);
+    const path = request.url ?? '';
+    countInvalidClient(core.usage, { address, userAgent: request.headers['user-agent'] ?? '', instance }, failure);
+    const error = limitFailure(failure, address);
+    const answer = new PlainErrorAnswer(path);
+    presentOAuthError(answer, error, { issuer: core.config.issuer, log: core.log });
+    const { status, headers, body } = answer;
+    write(response, id, { status, headers, body: JSON.stringify(body) });
+    const code = codeOf(error);
+    logAccess(core, { id, method: 'POST', path, status, startedAt, address, clientId: undefined, reason: code });
+    const rejection = rejectionBy(error, null, null);
+    core.usage.rejected({ id, at: new Date(core.clock()), path, status, code, ...rejection });
+  }
+
+  /** Returns the error to answer with: the failure, or that there were too many. */
+  function limitFailure(failure: InvalidClient, address: string): KeyturnError {
+    try {
+      if (!failure.isCounted) countFailedAttempt(core.failureRate, address);
+      return failure;
+    } catch (error) {
+      if (error instanceof TooManyRequests) return error;
+      throw error;
+    }
   }
 }
 
@@ -224,16 +275,3 @@ function isNamed({ values }: Form, { clientId }: Caller): boolean {
   const named = values.get('client_id');
   return named === undefined || named === clientId;
 }
-
-/** Writes answers with the headers of the Koa application, in the same order. */
-function createFastWriter(config: Config) {
-  const transport = strictTransport(config);
-  const security = `X-Content-Type-Options: nosniff\r\n${transport ? `Strict-Transport-Security: ${transport}\r\n` : ''}`;
-  return (response: ServerResponse, { body, accessKey }: FastAnswer, caller: Caller, id: string): void => {
-    const retirement = retirementHeaders(caller, accessKey);
-    const retiring = retirement ? `Deprecation: ${retirement.Deprecation}\r\nSunset: ${retirement.Sunset}\r\n` : '';
-    writeAnswer(response, `X-Request-Id: ${id}\r\n${security}${retiring}${always}`, body);
-  };
-}
-
-const always = 'Cache-Control: no-store\r\nContent-Type: application/json; charset=utf-8\r\nPragma: no-cache\r\n';

@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http';
 import { PlainRequest } from '../../internals/node-http.ts';
-import type { LiveToken, RefusedToken } from '../../tokens/seen-token.ts';
 import type { Form } from '../form.ts';
 
 /** Client ID and secret of a request, not verified. */
@@ -28,10 +27,8 @@ export type HeadStart = {
   body: string;
   /** The parsed body, if it is a form. */
   form?: Form;
-  /** The presented credentials, if they were read and could not be verified from the cache. */
-  presented?: PresentedPair;
-  /** The result of examining the token of an introspection. */
-  examined?: LiveToken | RefusedToken;
+  /** The error with which the authentication of the client failed, other than `InvalidClient`. */
+  authenticationError?: unknown;
   /** The store failure because of which the request cannot be answered now. */
   failure?: unknown;
 };

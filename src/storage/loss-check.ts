@@ -47,16 +47,27 @@ const maxKnown = 10_000;
 /** How long a start waits for the announcements in Redis, in milliseconds. No request waits for it yet. */
 const startWaitMs = 5_000;
 
-/** Ignores rows that are about to expire, because they may have been deleted. Revocations outlive their token by this. */
+/** Number of changes to compare in one statement, so that a busy database is in time. */
+const batchSize = 500;
+
+/**
+ * Returns the lost changes of a batch; without any, one row of null. Ignores rows that are about to expire, because they
+ * may have been deleted. Revocations outlive their token by this.
+ */
 const compareSql = `
   WITH known AS (
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[]) WITH ORDINALITY AS k (seq, kind, target, expires_at, nth)
     WHERE expires_at > now() + interval '1 minute'
   )
-  SELECT seq, kind, target, expires_at AS "expiresAt", nth = (SELECT min(nth) FROM known) AS "isOldest",
+  SELECT seq, kind, target, expires_at AS "expiresAt", nth = first AS "isOldest", first IS NULL AS "isExpired",
     EXISTS (SELECT FROM lost_changes l WHERE l.seq = k.seq AND l.kind = k.kind AND l.target = k.target) AS "isRepaired"
-  FROM known k WHERE NOT EXISTS (SELECT FROM changes c WHERE c.seq = k.seq AND c.kind = k.kind AND c.target = k.target)
+  FROM (SELECT min(nth) AS first FROM known) f LEFT JOIN known k
+    ON NOT EXISTS (SELECT FROM changes c WHERE c.seq = k.seq AND c.kind = k.kind AND c.target = k.target)
   ORDER BY nth`;
+
+/** @property isOldest whether no older change is known. */
+type LostChange = CommittedChange & { isOldest: boolean; isRepaired: boolean };
+type ComparedRow = (LostChange | { seq: null }) & { isExpired: boolean };
 
 /**
  * @param deps.repair restores in one transaction what lost changes had ended.
@@ -106,13 +117,7 @@ export function createLossCheck(deps: {
     const { timeline = null, checked = null } = state ?? {};
     const isNewTimeline = timeline !== null && timeline !== checked;
     const wasAnnounced = await noteAnnounced(isNewTimeline || !hasFollowed);
-    const all = [...known.values()];
-    const lost = await database.query<CommittedChange & { isOldest: boolean; isRepaired: boolean }>(compareSql, [
-      all.map(({ seq }) => seq),
-      all.map(({ kind }) => kind),
-      all.map(({ target }) => target),
-      all.map(({ expiresAt }) => expiresAt),
-    ]);
+    const lost = await findLost(database, [...known.values()]);
     const missing = lost.filter(({ isRepaired }) => !isRepaired);
     const knowsNothing = !hasFollowed && !wasAnnounced;
     const isUnbounded = missing.some(({ isOldest }) => isOldest) || (isNewTimeline && knowsNothing);
@@ -165,4 +170,24 @@ export function createLossCheck(deps: {
       return isWhole && isSame;
     },
   };
+}
+
+/** Returns the changes that the database lacks, of changes in the order in which they became known. */
+async function findLost(database: Database, changes: readonly CommittedChange[]): Promise<LostChange[]> {
+  const lost: LostChange[] = [];
+  let isFirst = true;
+  for (let start = 0; start < changes.length; start += batchSize) {
+    const batch = changes.slice(start, start + batchSize);
+    const rows = await database.query<ComparedRow>(compareSql, [
+      batch.map(({ seq }) => seq),
+      batch.map(({ kind }) => kind),
+      batch.map(({ target }) => target),
+      batch.map(({ expiresAt }) => expiresAt),
+    ]);
+    for (const row of rows) {
+      if (row.seq !== null) lost.push({ ...row, isOldest: row.isOldest && isFirst });
+    }
+    isFirst &&= rows.every(({ isExpired }) => isExpired);
+  }
+  return lost;
 }

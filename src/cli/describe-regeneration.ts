@@ -47,7 +47,7 @@ export type ShownRegeneration = {
 export function describeReview({ impact }: ShownReview): string {
   const { retiring_secret: retiring } = impact;
   const lines = [
-    `Last used: ${impact.last_used_at ?? 'never'}. Tokens issued in the last 24 hours: ${impact.tokens_24h}. Live tokens: ${impact.live_tokens}.`,
+    `Last used: ${impact.last_used_at ?? 'not in 30 days'}. Tokens issued in the last 24 hours: ${impact.tokens_24h}. Live tokens: ${impact.live_tokens}.`,
     ...(impact.awaits_first_use
       ? ['The secret was imported as a hash and still awaits its first use: its users are not known yet.']
       : []),

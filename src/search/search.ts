@@ -6,7 +6,7 @@ import type { Queryable, Row } from '../storage/database.ts';
 import { createdKey, isLimited } from '../storage/organization-limit.ts';
 
 /** Kinds of things that a search finds, in the order in which they are shown. */
-export const foundKinds = ['integration', 'resource_server', 'access_key', 'contact', 'organization'] as const;
+export const foundKinds = ['integration', 'resource_server', 'contact', 'organization', 'access_key'] as const;
 
 /** One thing that a search has found. */
 export type Found = {

@@ -99,7 +99,7 @@ describeWith('Chromium')('the details of clients and access keys, in the console
     await page.getByRole('link', { name: 'team=logistics' }).click();
     expect(page.url()).toContain('/console/integrations?label=team%3Dlogistics');
     expect(await main()).toContain('Sync');
-    await fill({ 'Label, such as team=logistics': 'team=other' });
+    await fill({ 'Label (tier=gold)': 'team=other' });
     await press('Search');
     expect(await main()).toContain('No integrations match');
   });

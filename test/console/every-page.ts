@@ -16,6 +16,7 @@ type FormPage = { path: string; submit: (page: Page) => Promise<void> };
 /** Paths of pages by the names of their screenshots. */
 export const paths: Record<string, string | FormPage> = {
   home: '/console/',
+  'sign-in': '/console/sign-in',
   search: '/console/search?q=Partner',
   expirations: '/console/expirations?days=400',
   notices: '/console/notices',
@@ -68,7 +69,7 @@ export async function* openEach(page: Page, url: string): AsyncGenerator<string>
   }
 }
 
-/** Finds problems that axe does not check: overflow and stored markup that was executed. */
+/** Finds problems that axe does not check: overflow, labels of acts, touching buttons, and stored markup that was executed. */
 export async function problemsOf(page: Page): Promise<string[]> {
   return (await page.evaluate(`(() => {
     const found = [];
@@ -76,6 +77,20 @@ export async function problemsOf(page: Page): Promise<string[]> {
     const isOut = (element) => element.getBoundingClientRect().right > clientWidth + 0.5;
     const [out] = [...document.querySelectorAll('main, main *:not(thead *)')].filter(isOut);
     if (scrollWidth > clientWidth) found.push('wider than the window: ' + (out?.outerHTML.slice(0, 120) ?? 'something'));
+    for (const cell of document.querySelectorAll('.table td')) {
+      const acts = [...cell.querySelectorAll('button, .button')].map((act) => act.textContent.trim()).join('');
+      const isLabelled = !['none', 'normal'].includes(getComputedStyle(cell, '::before').content);
+      if (acts && acts === cell.textContent.trim() && isLabelled) found.push('a label before the act ' + acts);
+    }
+    const boxes = [...document.querySelectorAll('main button, main .button')]
+      .map((button) => ({ text: button.textContent.trim(), box: button.getBoundingClientRect() }))
+      .filter(({ box }) => box.width > 0);
+    for (const one of boxes) {
+      const isTouched = ({ box }) =>
+        Math.abs(box.top - one.box.bottom) < 3 && box.left < one.box.right && one.box.left < box.right;
+      const touched = boxes.find(isTouched);
+      if (touched) found.push('the buttons "' + one.text + '" and "' + touched.text + '" touch');
+    }
     if (window.wasRun) found.push('stored markup was run');
     return found;
   })()`)) as string[];

@@ -53,6 +53,25 @@ it('shows the first steps in their order until all of them were taken, and what 
   expect(filled).toContain(`href="/console/clients/${old.id}/regenerations/${turned.regeneration_id}/extend"`);
 });
 
+it('leads from the first API to the first integration, and not from a later API', async () => {
+  const fresh = await startPortal();
+  const session = await fresh.signIn((await fresh.operator()).token);
+  const register = async (resource: string) => {
+    const form = { name: 'API', resource, information: 'orders', token_format: 'opaque' };
+    return (await fresh.sendAndLook('/console/resource-servers', form, session)).text;
+  };
+  try {
+    const link = '<a class="button primary" href="/console/integrations/new">';
+    expect(await register('https://one.example.com')).toContain(link);
+    await fresh.adminFetch('/clients', { method: 'POST', body: { name: 'Sync', kind: 'integration' } });
+    const later = await register('https://two.example.com');
+    expect(later).toContain('Go to API');
+    expect(later).not.toContain(link);
+  } finally {
+    await fresh.close();
+  }
+});
+
 it('lists an integration that is refused with its ended secret as urgent, with its sources and a link to them', async () => {
   const made = await post('/clients', { name: 'Late partner', kind: 'integration' });
   const review = await post(`/clients/${made.client_id}/regeneration/review`);

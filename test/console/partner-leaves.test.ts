@@ -122,3 +122,10 @@ it('keyturn access-keys disable --contact shows the review before it asks, and d
   expect((await run('--contact', partner.id, '--yes')).stdout).toBe('No access key of this contact was enabled.\n');
   for (const args of [[], [partner.used.id, '--contact', partner.id]]) expect((await run(...args)).code).toBe(2);
 });
+
+it('offers nothing to disable on the page of a contact whose access keys are all disabled', async () => {
+  const { id } = await post('/contacts', { name: 'Left', email: 'left@example.com' });
+  const { text } = await server.look(`/console/contacts/${id}/disable-access-keys`, cookie);
+  expect(text).toContain('All access keys of this contact are already disabled.');
+  expect(text).not.toContain('Disable all access keys</button>');
+});

@@ -46,6 +46,10 @@ it.each<[string, () => string, () => string]>([
   expect(await found(q())).toContain(id());
 });
 
+it('lists a contact before its access keys, so that it is the first result of its name', async () => {
+  expect(await found('acme')).toEqual([contact.id, key.id]);
+});
+
 it('finds nothing for a text that nothing matches, and treats wildcards as text', async () => {
   expect(await found('nobody-has-this')).toEqual([]);
   expect(await found('%%%')).toEqual([]);

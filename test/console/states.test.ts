@@ -64,6 +64,18 @@ async function rowOf(path: string, name: string): Promise<string> {
   return text.split('<tr').find((row) => row.includes(`>${name}</a>`)) ?? '';
 }
 
+it.each(['integrations', 'access-keys'])(
+  'counts the %s in each state above their list, on every page',
+  async (list) => {
+    for (const query of ['', '?q=Calm']) {
+      const { text } = await server.look(`/console/${list}${query}`, cookie);
+      expect(linkText(text, `/console/${list}?state=in_grace_period`)).toBe('In grace period: 1');
+      expect(linkText(text, `/console/${list}?state=refused`)).toBe('Refused with an ended credential: 1');
+      expect(linkText(text, `/console/${list}?state=unused`)).toBeUndefined();
+    }
+  },
+);
+
 it.each([
   ['in_grace_period', ['In grace'], ['Key in grace']],
   ['refused', ['Late'], ['Late key']],
@@ -134,4 +146,9 @@ it('lists as unused what is enabled, and was neither used nor created in 90 days
 function jwkThatEnds(notAfter: Date) {
   const { x509 } = makeCertificate({ notAfter });
   return { ...x509.publicKey.export({ format: 'jwk' }), x5c: [x509.raw.toString('base64')] };
+}
+
+function linkText(page: string, path: string): string | undefined {
+  const [, after] = page.split(`<a href="${path}"`);
+  return after?.slice(after.indexOf('>') + 1, after.indexOf('</a>')).replaceAll(/<[^>]*>/g, '');
 }

@@ -245,3 +245,24 @@ test('the console issues, rotates and ends tokens', async () => {
   expect((await server.sendAndLook(`${at}/revoke`, {}, cookie)).text).toContain('Ended the operator token.');
   expect(await statusWith(first, '/audit-events')).toBe(401);
 });
+
+test('the console lists what a token may do in words, and links its contact', async () => {
+  const { id, token } = await server.operator();
+  const form = { name: 'In words', permissions: 'audit:view', days: '30', once: crypto.randomUUID() };
+  const cookie = await server.signIn(token);
+  await server.send('/console/operator-tokens/new', form, cookie);
+  const { text } = await server.look('/console/operator-tokens', cookie);
+  const row = text.split('<tr').find((each) => each.includes('In words')) ?? '';
+  expect(row).toContain('View the audit log <code class="fine">audit:view</code>');
+  expect(row).toContain(`<a href="/console/contacts/${id}">`);
+});
+
+test('the console warns of the end of the current token only if the contact has one', async () => {
+  const cookie = await server.signIn((await server.operator()).token);
+  const body = { name: 'Without a token', email: 'none@example.com' };
+  const contact = (await server.adminFetch('/contacts', { method: 'POST', body })).json;
+  const page = async () => (await server.look(`/console/contacts/${contact.id}/operator-token`, cookie)).text;
+  expect(await page()).not.toContain('The current token stops working');
+  await server.adminFetch(`/contacts/${contact.id}/operator-token`, { method: 'POST' });
+  expect(await page()).toContain('The current token stops working');
+});

@@ -103,7 +103,7 @@ test('a search for a common word that is cut says so in the API, the console and
   const { json } = await server.adminFetch('/search?q=early');
   expect(json).toEqual({
     data: [],
-    counts: ['integration', 'access_key', 'contact'].map((kind) => ({ kind, count: 0, has_more: true })),
+    counts: ['integration', 'contact', 'access_key'].map((kind) => ({ kind, count: 0, has_more: true })),
   });
   const cookie = await server.signIn(await server.operatorToken());
   const { text } = await server.look('/console/integrations?q=early', cookie);

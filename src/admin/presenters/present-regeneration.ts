@@ -59,7 +59,7 @@ const trierSchema = z.strictObject({
 });
 
 const use = {
-  last_used_at: nullableTimestamp('When the secret was last used. Null: never.'),
+  last_used_at: nullableTimestamp('When the secret was last used. Null: not in the time for which usage is kept.'),
   used_by: z
     .array(userSchema)
     .meta({ description: 'The sources that used the secret in the last 30 days, latest first.' }),

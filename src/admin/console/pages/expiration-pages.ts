@@ -88,11 +88,11 @@ async function readAll(visit: Visit, days: string): Promise<ShownExpiration[]> {
 }
 
 function lengthLinks(days: string): VNode {
-  return html`<nav aria-label=${t('Time to look ahead')}>
-    <p>${lengths.map(
+  return html`<nav class="tabs" aria-label=${t('Time to look ahead')}>
+    ${lengths.map(
       (each) =>
         html`<a href=${`${path}?days=${each}`} aria-current=${each === days ? 'true' : undefined}>${inUnit(Number(each), 'day')}</a> `,
-    )}</p>
+    )}
   </nav>`;
 }
 

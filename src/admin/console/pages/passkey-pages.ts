@@ -72,7 +72,7 @@ async function show(visit: Visit, problem?: KeyturnError): Promise<Extract<Reply
                 { label: t('Name') },
                 { label: t('Registered') },
                 { label: t('Last used') },
-                { label: t('Act') },
+                { label: t('Act'), holdsActs: true },
               ],
               rows: body.data.map((each) => [
                 html`<span class="strong">${each.name}</span>`,

@@ -24,7 +24,8 @@ export const welcomePages: readonly Page[] = [
           <section class="card stack" aria-labelledby="next-time">
             <h2 id="next-time">${t('How you sign in next time')}</h2>
             ${providers.map(({ name }) => html`<p>${t('With {name}: choose it on the sign-in page.', { name })}</p>`)}
-            <p>${t('With a passkey: your fingerprint, your face, a PIN or a security key.')} <a class="button" href="/console/passkeys">${t('Register a passkey')}</a></p>
+            <p>${t('With a passkey: your fingerprint, your face, a PIN or a security key.')}</p>
+            <p><a class="button" href="/console/passkeys">${t('Register a passkey')}</a></p>
             ${
               mayIssue &&
               html`<p>${t('With an operator token. It is shown once: keep it in a password manager.')}</p>

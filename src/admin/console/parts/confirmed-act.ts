@@ -15,7 +15,8 @@ export type Confirmation = {
   section: Section;
   /** Describes the effects of the action. */
   body: VNode;
-  button: string;
+  /** The label of the button. Undefined: there is nothing to do. */
+  button?: string;
   /** The name to type for confirmation. If undefined, the button alone confirms. */
   name?: string;
   /** Fields that are sent with the confirmation, such as which of several things is meant. */
@@ -62,8 +63,8 @@ function show(visit: Visit, confirmation: Confirmation, problem?: KeyturnError):
   const { title, section, body, button, name, fields, back } = confirmation;
   const form: ComponentChildren = html`${fields && hiddenFields(fields)}${name !== undefined && nameField(name, problem && errorsOf(problem).get('name'))}
     <div class="actions">
-      <button class="danger">${button}</button>
-      <a class="button" href=${back.path}>${t('Cancel')}</a>
+      ${button !== undefined && html`<button class="danger">${button}</button>`}
+      <a class="button" href=${back.path}>${button === undefined ? t('Back') : t('Cancel')}</a>
     </div>`;
   return {
     ...(problem ? { status: problem.status } : {}),

@@ -228,11 +228,9 @@ export function stateLinks(list: {
   const { label, path, states, chosen = '' } = list;
   const link = (href: string, state: string, text: string) =>
     html`<a href=${href} aria-current=${state === chosen ? 'true' : undefined}>${text}</a> `;
-  return html`<nav aria-label=${label}>
-    <p>
-      ${link(path, '', t('all'))}
-      ${Object.entries(states).map(([state, { text }]) => link(`${path}?state=${state}`, state, t(text)))}
-    </p>
+  return html`<nav class="tabs" aria-label=${label}>
+    ${link(path, '', t('all'))}
+    ${Object.entries(states).map(([state, { text }]) => link(`${path}?state=${state}`, state, t(text)))}
   </nav>`;
 }
 

@@ -4,8 +4,8 @@ import type { Permission } from '../../../contacts/contact.ts';
 import type { Route } from '../../call-endpoint.ts';
 import { type Message, msg, t } from '../languages/translate.ts';
 import type { Listed, Page, Section, Visit } from '../page.ts';
-import { emptyState, pageHeading, pagination } from './elements.ts';
-import { type Filter, filterForm, orders, pageSizes } from './forms.ts';
+import { badge, emptyState, pageHeading, pagination } from './elements.ts';
+import { type Filter, filterForm, orders, pageSizes, stateFilter } from './forms.ts';
 import { cannotView } from './notices.ts';
 import { candidates, findPicked, type Picked, pickText } from './picker.ts';
 
@@ -86,7 +86,7 @@ async function items<Item>(visit: Visit, list: List<Item>): Promise<VNode> {
     },
   });
   if (body.data.length === 0 && list.none && asked.every(([, value]) => value === undefined)) return list.none(visit);
-  return html`${form(body.total)}
+  return html`${form(body.total)} ${filters.includes(stateFilter) && (await stateCounts(visit, list))}
     ${
       body.data.length === 0
         ? emptyState(
@@ -103,6 +103,34 @@ async function items<Item>(visit: Visit, list: List<Item>): Promise<VNode> {
 const unfinished = msg(
   'The words of this search are common, so only a part of the list was compared. Open the next page to continue the search, or add a word.',
 );
+
+/** Renders links to the things in each state, with their number, so that they are seen on whatever page they are. */
+async function stateCounts<Item>(visit: Visit, { section, route, query }: List<Item>): Promise<VNode | null> {
+  const states = (stateFilter.options ?? []).filter(([state]) => state !== '');
+  const counted = await Promise.all(
+    states.map(async ([state, label]) => {
+      const limits = { ...query, state, limit: '1', count: 'true' };
+      const { body } = await visit.call<Listed<Item>>(route, { query: limits });
+      return { state, label, total: body.total };
+    }),
+  );
+  const found = counted.filter(({ total }) => total && (total.count > 0 || total.has_more));
+  if (found.length === 0) return null;
+  const chosen = visit.query['state'];
+  return html`<nav class="tabs states" aria-label=${t('State')}>
+    ${found.map(
+      ({ state, label, total }) =>
+        html`<a href=${`/console/${section}?state=${state}`} aria-current=${state === chosen ? 'true' : undefined}>${badge(tones[state] ?? 'plain', html`${t(label)}: <strong>${total && number(total)}</strong>`)}</a> `,
+    )}
+  </nav>`;
+}
+
+/** Colours of states. The others are plain. */
+const tones: Readonly<Record<string, 'bad' | 'warn'>> = { refused: 'bad', in_grace_period: 'warn', expiring: 'warn' };
+
+function number({ count, has_more: hasMore }: NonNullable<Listed<unknown>['total']>): string {
+  return hasMore ? t('more than {count, number}', { count }) : t('{count, number}', { count });
+}
 
 const layout: readonly Filter[] = [
   { name: 'order', label: msg('Order'), options: orders },

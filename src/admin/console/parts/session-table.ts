@@ -26,7 +26,7 @@ export function sessionTable(visit: Visit, at: string, sessions: readonly ShownS
       { label: t('Signed in') },
       { label: t('Last used') },
       { label: t('Ends if unused') },
-      { label: t('End') },
+      { label: t('End'), holdsActs: true },
     ],
     rows: sessions.map((session) => [
       html`<span>${browserName(session.user_agent)} ${session.id === visit.session && badge('ok', t('this session'))}</span

@@ -29,7 +29,7 @@ const filters: readonly Filter[] = [
     ],
   },
   stateFilter,
-  { name: 'label', label: msg('Label, such as team=logistics') },
+  { name: 'label', label: msg('Label (tier=gold)') },
   { name: 'client_id', label: msg('Works with integration'), pick: ['integration', 'resource_server'] },
 ];
 

@@ -8,7 +8,7 @@ import { listPage } from '../../parts/list-page.ts';
 
 /** Links from labels, owners and organizations lead to lists with these filters. */
 const detailFilters = [
-  { name: 'label', label: msg('Label, such as team=logistics') },
+  { name: 'label', label: msg('Label (tier=gold)') },
   { name: 'owner_contact_id', label: msg('Owner'), pick: ['contact'] as const },
   { name: 'organization_id', label: msg('Organization'), isHidden: true },
 ];

@@ -218,7 +218,7 @@ function accessKeys(visit: Visit, client: ShownClient, { data, next_cursor: next
     <h2 id="access-keys">${t('Access keys')}</h2>
     ${
       data.length === 0
-        ? html`<p class="muted">${t('No access key may be used with this integration.')}</p>`
+        ? html`<p class="muted">${t('No access key works with this integration yet. Create one on the page of a contact.')}</p>`
         : keysOfClientTable(visit, data)
     }
     <p><a href=${`/console/access-keys?client_id=${encodeURIComponent(client.client_id)}`}>${next ? t('Show all access keys of this integration') : t('Show them in the complete list')}</a></p>

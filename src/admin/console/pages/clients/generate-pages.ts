@@ -1,7 +1,8 @@
 import { html } from 'htm/preact';
+import type { VNode } from 'preact';
 import type { KeyturnError } from '../../../../errors.ts';
 import { type Message, msg, rich, t } from '../../languages/translate.ts';
-import { attempt, type Page, type Reply, type Section, type ShownClient, type Visit } from '../../page.ts';
+import { attempt, type Listed, type Page, type Reply, type Section, type ShownClient, type Visit } from '../../page.ts';
 import { detailFields, readDetailForm, reviewedDetails } from '../../parts/detail-fields.ts';
 import { beginDetour, continueDetour, detourFields, detourQuery } from '../../parts/detour.ts';
 import { facts, pageHeading, permissionName } from '../../parts/elements.ts';
@@ -207,7 +208,7 @@ async function generate(visit: Visit, kind: Kind): Promise<Reply> {
   return { seeOther: `/console${kind.path}/made/${once}${detourQuery(form)}` };
 }
 
-function showGenerated(visit: Visit, client: Generated): Reply {
+async function showGenerated(visit: Visit, client: Generated): Promise<Reply> {
   return showCredentials(visit, {
     title: client.client_secret ? t('Client ID and secret') : t('Client ID'),
     client,
@@ -215,6 +216,16 @@ function showGenerated(visit: Visit, client: Generated): Reply {
     said: client.client_secret
       ? html`<p><strong>${t('Generated.')}</strong> ${shownHowLong(client.reveal)}</p>`
       : html`<p>${rich('<strong>Generated.</strong> The client authenticates with its own key or certificate.')}</p>`,
-    next: continueDetour(visit),
+    next: continueDetour(visit) ?? (await nextFirstStep(visit, client)),
   });
+}
+
+/** Leads from the first API to the first integration, so that nobody has to return to the checklist for it. */
+async function nextFirstStep(visit: Visit, { kind }: ShownClient): Promise<VNode | undefined> {
+  if (kind !== 'resource_server' || !visit.can('integrations:view')) return undefined;
+  const { body } = await visit.call<Listed<ShownClient>>('GET /clients', {
+    query: { kind: 'integration', limit: '1' },
+  });
+  if (body.data.length > 0) return undefined;
+  return html`<a class="button primary" href="/console/integrations/new">${t('Generate a Client ID and secret')}</a>`;
 }

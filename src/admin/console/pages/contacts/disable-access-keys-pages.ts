@@ -20,7 +20,7 @@ export const disableAccessKeysPages: readonly Page[] = [
         title: t('Disable all access keys of {name}?', { name: contact.name }),
         section: 'contacts',
         body: impact(visit, review),
-        button: t('Disable all access keys'),
+        ...(review.total === 0 ? {} : { button: t('Disable all access keys') }),
         back: { path: `/console/contacts/${contact.id}`, label: contact.name },
       };
     },

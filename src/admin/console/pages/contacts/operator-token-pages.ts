@@ -25,7 +25,7 @@ export const operatorTokenPages: readonly Page[] = [
         section: 'contacts',
         body: html`<ul class="bullets">
           <li>${t('Anyone who has the token can act as {name}, with these permissions: {permissions}.', { name: contact.name, permissions: contact.permissions.map(permissionName).join(', ') || t('none') })}</li>
-          <li>${t('The current token stops working immediately, and sessions that were started with it end.')}</li>
+          ${contact.operator_token_hint !== null && html`<li>${t('The current token stops working immediately, and sessions that were started with it end.')}</li>`}
           ${contact.id === visit.operator.id && html`<li>${rich('<strong>This is your own token.</strong> You stay signed in here. Your other sessions end, and your programs fail until they use the new token.')}</li>`}
         </ul>`,
         button: t('Issue token'),

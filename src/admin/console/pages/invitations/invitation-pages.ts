@@ -117,7 +117,7 @@ async function list(visit: Visit, problem?: VNode): Promise<Reply> {
               { label: t('State') },
               { label: t('Invited by') },
               { label: t('Works until') },
-              { label: t('Act') },
+              { label: t('Act'), holdsActs: true },
             ],
             rows: body.data.map((item) => [
               html`<a class="strong" href=${`/console/contacts/${item.contact_id}`}>${item.contact_name}</a><span class="under">${item.email}</span>`,

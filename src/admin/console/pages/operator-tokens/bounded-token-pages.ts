@@ -152,9 +152,10 @@ function list(visit: Visit, tokens: readonly ShownOperatorToken[]): VNode {
     ],
     rows: tokens.map((token) => [
       html`<span class="strong">${token.name}</span> ${token.break_glass && badge('warn', t('break glass'))}<code class="under">${token.hint}</code>`,
-      token.contact_name,
-      html`<span>${token.permissions.length === permissions.length ? t('all') : token.permissions.join(', ') || t('none')}</span
-        ><span class="under">${token.allowed_networks?.join(', ') ?? t('from any network')}${token.allowed_networks && token.network_mode === 'watch' && ` (${t('watched')})`}</span>`,
+      visit.can('integrations:view')
+        ? html`<a href=${`/console/contacts/${token.contact_id}`}>${token.contact_name}</a>`
+        : token.contact_name,
+      html`${permissionsOf(token)}<span class="under">${token.allowed_networks?.join(', ') ?? t('from any network')}${token.allowed_networks && token.network_mode === 'watch' && ` (${t('watched')})`}</span>`,
       token.expires_at === null ? t('never') : exactMoment(token.expires_at),
       lastUse(token.last_used_at, visit.now),
       html`<span class="actions"
@@ -164,6 +165,12 @@ function list(visit: Visit, tokens: readonly ShownOperatorToken[]): VNode {
       >`,
     ]),
   });
+}
+
+function permissionsOf({ permissions: granted }: ShownOperatorToken): VNode {
+  if (granted.length === permissions.length) return html`<span>${t('all')}</span>`;
+  if (granted.length === 0) return html`<span>${t('none')}</span>`;
+  return html`<ul>${granted.map((permission) => html`<li>${permissionLabel(permission)}</li>`)}</ul>`;
 }
 
 function showForm(visit: Visit, form: URLSearchParams, problem?: KeyturnError): Reply {

@@ -40,7 +40,7 @@ export const organizationsPage = listPage<ShownOrganization>({
         ['disabled', msg('Disabled')],
       ],
     },
-    { name: 'label', label: msg('Label, such as tier=gold') },
+    { name: 'label', label: msg('Label (tier=gold)') },
   ],
   none: () =>
     emptyState(t('No organizations'), html`<p>${t('An organization is a customer or partner of yours.')}</p>`),

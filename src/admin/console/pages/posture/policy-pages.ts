@@ -87,7 +87,12 @@ function list(visit: Visit, policies: readonly ShownPolicy[]): VNode {
   const maySet = visit.can('api_key:manage') && visit.operator.organizationId === null;
   return table({
     caption: t('Policies'),
-    columns: [{ label: t('Policy') }, { label: t('Stage') }, { label: t('Organizations') }, { label: t('Act') }],
+    columns: [
+      { label: t('Policy') },
+      { label: t('Stage') },
+      { label: t('Organizations') },
+      { label: t('Act'), holdsActs: true },
+    ],
     rows: policyNames.map((name) => {
       const policy = policies.find((each) => isOwn(each) && each.name === name);
       const others = policies.filter((each) => !isOwn(each) && each.name === name).length;

@@ -81,7 +81,7 @@ export function impactOf(
       <div><dt>${t('Sources in 30 days')}</dt><dd>${sources}</dd></div>
       <div><dt>${t('Tokens in 24 hours')}</dt><dd>${impact.tokens_24h}</dd></div>
       <div><dt>${t('Active tokens')}</dt><dd>${impact.live_tokens}</dd></div>
-      <div><dt>${t('Last used')}</dt><dd>${lastUse(impact.last_used_at, visit.now)}</dd></div>
+      <div><dt>${t('Last used')}</dt><dd>${impact.last_used_at === null ? html`<span class="muted">${t('not in 30 days')}</span>` : fromNow(impact.last_used_at, visit.now)}</dd></div>
     </dl>
     ${
       retiring &&

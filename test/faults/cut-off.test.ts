@@ -171,7 +171,7 @@ it('a process that reaches neither store responds 503 and reports the reason', a
 });
 
 it('a process that reaches neither store serves for KEYTURN_STALE_SECONDS if it is set, and reports that', async () => {
-  const world = await createWorld({ KEYTURN_STALE_SECONDS: '60' });
+  const world = await createWorld({ KEYTURN_STALE_SECONDS: '600' });
   const { introspect, issue } = await createClient(world, 'Kept');
   for (const proxy of [world.postgres, world.redis]) proxy.stall();
   await eventually(async () => JSON.stringify(await state(world)).includes('stale'));

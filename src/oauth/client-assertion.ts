@@ -105,7 +105,8 @@ export async function examineAssertion(
     owner: known.client.id,
     kind: 'assertion',
     jti: `${clientId} ${jti}`,
-    usableFrom: (iat - leewaySeconds) * 1_000,
+    // An `iat` can be any number, and neither JavaScript nor PostgreSQL has a date for each of them.
+    usableFrom: Math.max(0, iat - leewaySeconds) * 1_000,
     expiresAt: exp * 1_000,
   });
   return { refusal: isFirst ? undefined : reusedAssertion, credential, ...(key ? { key } : {}) };

@@ -11,10 +11,12 @@ import { createRangeCheck } from './http/client-address.ts';
 import { answerWhileStarting } from './http/health-endpoints.ts';
 import { type Listeners, openListeners } from './http/listeners.ts';
 import { watchOverload } from './http/overload.ts';
+import { startPersonChecks } from './identity-providers/check-people.ts';
 import { createPublicApp } from './oauth/public-app.ts';
 import { createLog, logConsoleWarnings } from './observability/log.ts';
 import type { Tracing } from './observability/tracing.ts';
 import { giveMetrics } from './observability/worker-metrics.ts';
+import { deleteTokensOfPerson } from './operator-tokens/bounded-token-store.ts';
 import { collectGarbage } from './process/collect-garbage.ts';
 import { createStartSteps } from './process/start-steps.ts';
 import { isFirstWorker, isWorker, reportReady, superviseWorkers } from './process/workers.ts';
@@ -69,6 +71,7 @@ export async function startServer(
   const { config, unlimitedDatabase: database } = core;
   const streams = createAuditStreams({ ...core, database, auditStreams: config.auditStreams });
   core.notices.start();
+  const stopChecks = startPersonChecks(core, deleteTokensOfPerson);
   streams.start();
   return {
     publicUrl,
@@ -78,7 +81,7 @@ export async function startServer(
       draining = true;
       clearInterval(rotation);
       publicApp.close();
-      await Promise.all([listeners.close(drainMs), streams.close()]);
+      await Promise.all([listeners.close(drainMs), streams.close(), stopChecks()]);
     },
   };
 }

@@ -20,6 +20,14 @@ type ContactRow = Row & {
   updated_at: Date;
 };
 
+/**
+ * SQL condition for contacts `c` that get into neither the admin API nor the console: those without permissions, of the
+ * deployment or of people at an identity provider, which may have removed them. Others of organizations see their own
+ * access keys.
+ */
+export const isShutOut = `(c.permissions = '{}' AND (c.organization = '${deploymentOrganization}'
+  OR EXISTS (SELECT FROM contact_identities i WHERE i.contact = c.id)))`;
+
 const selectContacts = 'SELECT c.*, t.hint FROM contacts c LEFT JOIN operator_tokens t ON t.contact = c.id';
 
 export async function findContact(database: Queryable, id: string): Promise<Contact | undefined> {
@@ -55,7 +63,7 @@ export async function findContactByOperatorToken(
 ): Promise<(Contact & { isOrganizationEnabled: boolean }) | undefined> {
   const [row] = await database.query<ContactRow & { organization_enabled: boolean }>(
     `SELECT c.*, t.hint, o.enabled AS organization_enabled FROM contacts c JOIN operator_tokens t ON t.contact = c.id
-     JOIN organizations o ON o.id = c.organization WHERE t.verifier = ANY ($1::bytea[])`,
+     JOIN organizations o ON o.id = c.organization WHERE t.verifier = ANY ($1::bytea[]) AND NOT ${isShutOut}`,
     [verifiers],
   );
   return row && { ...toContact(row), isOrganizationEnabled: row.organization_enabled };

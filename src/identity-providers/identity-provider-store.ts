@@ -81,6 +81,7 @@ export async function saveProvider(
 
 export async function deleteProviderRow(transaction: Transaction, id: string, at: Date): Promise<void> {
   await transaction.query('DELETE FROM contact_identities WHERE provider = $1', [id]);
+  await transaction.query('DELETE FROM provider_refresh_tokens WHERE provider = $1', [id]);
   await transaction.query('DELETE FROM identity_providers WHERE id = $1', [id]);
   await recordDistrusted(transaction, 'identity_providers', id, at);
 }

@@ -74,6 +74,11 @@ function readPermission(name: string): Permission {
 
 export const defaultScope = 'openid profile email';
 
+/** Returns whether the provider is asked for refresh tokens (OpenID Connect Core 1.0 §11), with which people are checked. */
+export function wantsRefreshToken({ scope }: IdentityProvider): boolean {
+  return scope.split(' ').includes('offline_access');
+}
+
 export type Claims = Readonly<Record<string, unknown>>;
 
 /**

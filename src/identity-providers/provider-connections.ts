@@ -7,7 +7,7 @@ import { createRangeCheck } from '../http/client-address.ts';
 import { fetchOutside } from '../http/outside-fetch.ts';
 import { isPublicAddress } from '../http/public-address.ts';
 import type { Log } from '../observability/log.ts';
-import { type Claims, hasClaim, type IdentityProvider } from './identity-provider.ts';
+import { type Claims, hasClaim, type IdentityProvider, wantsRefreshToken } from './identity-provider.ts';
 
 /** The part of a sign-in that both its beginning and its end know. */
 type Attempt = {
@@ -18,6 +18,18 @@ type Attempt = {
   isProof: boolean;
 };
 
+export type SignedIn = { claims: Claims; refreshToken: string | undefined };
+
+/**
+ * - `kept`: the provider vouches for the person. It may give a new refresh token, which replaces the previous one, and claims.
+ * - `ended`: it rejects the refresh token (`invalid_grant`, RFC 6749 §5.2).
+ * - `unanswered`: anything else, which says nothing about the person.
+ */
+export type RefreshAnswer =
+  | { as: 'kept'; refreshToken: string | undefined; claims: Claims | undefined }
+  | { as: 'ended' }
+  | { as: 'unanswered'; isUnreachable: boolean };
+
 /** Requests to the providers at which people sign in. */
 export type ProviderConnections = {
   /**
@@ -26,11 +38,14 @@ export type ProviderConnections = {
    */
   start(provider: IdentityProvider, attempt: Attempt): Promise<string>;
   /**
-   * Exchanges the code of the provider's answer, and returns the claims about the person.
+   * Exchanges the code of the provider's answer, and returns the claims about the person and the refresh token, if the
+   * provider is asked for one and gives it.
    * @param answer the query of the request to the redirect URI.
    * @throws {KeyturnError} 401 if the answer is not valid, 503 as `start`.
    */
-  finish(provider: IdentityProvider, attempt: Attempt, answer: URLSearchParams): Promise<Claims>;
+  finish(provider: IdentityProvider, attempt: Attempt, answer: URLSearchParams): Promise<SignedIn>;
+  /** Asks the provider whether it still vouches for a person (OpenID Connect Core 1.0 §12). Never rejects. */
+  refresh(provider: IdentityProvider, refreshToken: string, subject: string): Promise<RefreshAnswer>;
   /** Returns the provider's issuer and keys, with which it signs logout tokens. */
   verification(provider: IdentityProvider): Promise<{ issuer: string; keys: JWTVerifyGetKey }>;
 };
@@ -155,9 +170,17 @@ export function createProviderConnections(allowedNetworks: readonly string[], lo
           throw refusedBecause('You were not authenticated in the way that the provider’s settings require (acr).');
         }
         const isThin = !hasClaim(provider, claims) || claims['email'] === undefined;
-        if (!isThin || configuration.serverMetadata().userinfo_endpoint === undefined) return claims;
+        const refreshToken = wantsRefreshToken(provider) ? tokens.refresh_token : undefined;
+        if (wantsRefreshToken(provider) && refreshToken === undefined) {
+          log.warn(
+            { issuer: provider.issuer },
+            'an identity provider gave no refresh token, so the person is not checked',
+          );
+        }
+        if (!isThin || configuration.serverMetadata().userinfo_endpoint === undefined) return { claims, refreshToken };
         // Providers may leave claims of the requested scopes out of the ID token (OpenID Connect Core 1.0 §5.4).
-        return { ...(await openid.fetchUserInfo(configuration, tokens.access_token, claims.sub)), ...claims };
+        const more = await openid.fetchUserInfo(configuration, tokens.access_token, claims.sub);
+        return { claims: { ...more, ...claims }, refreshToken };
       } catch (error) {
         if (error instanceof KeyturnError) throw error;
         if (isNetworkFailure(error)) throw unavailable(provider, error);
@@ -166,6 +189,46 @@ export function createProviderConnections(allowedNetworks: readonly string[], lo
           throw refusedBecause('The identity provider refused the sign-in, or you cancelled it.');
         }
         throw refusedBecause('The answer of the identity provider is not valid. Start the sign-in again.');
+      }
+    },
+
+    async refresh(provider, refreshToken, subject) {
+      try {
+        const { openid, configuration } = await connect(provider);
+        const tokens = await openid.refreshTokenGrant(configuration, refreshToken).catch((error: unknown) => {
+          if (error instanceof openid.ResponseBodyError && error.error === 'invalid_grant') return undefined;
+          throw error;
+        });
+        if (tokens === undefined) return { as: 'ended' };
+        const claims = tokens.claims();
+        if (claims && claims.sub !== subject) {
+          log.warn({ issuer: provider.issuer }, 'an identity provider answered with the ID token of another person');
+          return { as: 'unanswered', isUnreachable: false };
+        }
+        return { as: 'kept', refreshToken: tokens.refresh_token, claims: await completed(claims) };
+
+        /** Adds the claims of the userinfo endpoint if those of the ID token do not decide on permissions. */
+        async function completed(given: Claims | undefined): Promise<Claims | undefined> {
+          const isThin = !given || !hasClaim(provider, given);
+          if (!isThin || configuration.serverMetadata().userinfo_endpoint === undefined) return given;
+          const { access_token: token } = tokens as { access_token: string };
+          // The new refresh token must be kept even if this fails.
+          const more = await openid.fetchUserInfo(configuration, token, subject).catch((error: unknown) => {
+            log.warn({ issuer: provider.issuer, error: reasonOf(error) }, 'failed to read the claims of a person');
+            return undefined;
+          });
+          return more && { ...more, ...given };
+        }
+      } catch (error) {
+        const isUnreachable = isNetworkFailure(error);
+        // An unusable provider was logged when it was connected to.
+        if (!(error instanceof KeyturnError)) {
+          log.warn(
+            { issuer: provider.issuer, error: reasonOf(error) },
+            'an identity provider did not say whether it still vouches for a person',
+          );
+        }
+        return { as: 'unanswered', isUnreachable };
       }
     },
 

@@ -45,7 +45,7 @@ export function identityOf({ id: provider, issuer }: IdentityProvider, { sub }: 
 }
 
 /** Returns whether a provider may decide on a contact: one of its organization, or, for that of the deployment, any. */
-function isWithin({ organizationId }: IdentityProvider, contact: Contact): boolean {
+export function isWithin({ organizationId }: IdentityProvider, contact: Contact): boolean {
   return organizationId === deploymentOrganization || organizationId === contact.organizationId;
 }
 
@@ -118,14 +118,25 @@ function nameFrom({ name, preferred_username: username }: Claims): string | unde
 }
 
 /** Gives a contact the permissions of its claims, and takes all others away. */
-async function followClaims(
+export async function followClaims(
   transaction: Transaction,
-  { clock }: Deps,
+  deps: Pick<Deps, 'clock'>,
   provider: IdentityProvider,
   contact: Contact,
   claims: Claims,
 ): Promise<Contact> {
   const permissions = permissionsFrom(provider, claims, contact.organizationId);
+  return await setPermissions(transaction, deps, provider, contact, permissions);
+}
+
+/** Gives a contact these permissions in the name of its provider, and takes all others away. */
+export async function setPermissions(
+  transaction: Transaction,
+  { clock }: Pick<Deps, 'clock'>,
+  provider: IdentityProvider,
+  contact: Contact,
+  permissions: readonly Permission[],
+): Promise<Contact> {
   if (isSame(permissions, contact.permissions)) return contact;
   const at = new Date(clock());
   await saveContact(transaction, { ...contact, permissions }, at);
@@ -147,6 +158,6 @@ function isSame(some: readonly Permission[], others: readonly Permission[]): boo
   return some.length === others.length && some.every((permission) => others.includes(permission));
 }
 
-function actorOf({ id, name }: IdentityProvider): Actor {
+export function actorOf({ id, name }: IdentityProvider): Actor {
   return { id: `identity-provider:${id}`, name, address: null };
 }

@@ -22,6 +22,11 @@ type Answered = {
   active?: boolean | undefined;
 };
 
+/**
+ * What came of a check of a person at an identity provider. `not_asked`: the provider was disabled or changed.
+ */
+export type ProviderCheckOutcome = 'kept' | 'ended' | 'unanswered' | 'not_asked';
+
 /** Prometheus metrics of one server. Labels never contain Client IDs or addresses. */
 export type Metrics = {
   answered(request: Answered): void;
@@ -29,6 +34,8 @@ export type Metrics = {
   adminAnswered(method: string, status: number): void;
   /** Counts a request with a break-glass operator token. */
   brokeGlass(): void;
+  /** Counts a check of a person at an identity provider. */
+  checkedPerson(outcome: ProviderCheckOutcome): void;
   /** Counts an answered request on the portal listener. */
   portalAnswered(method: string, status: number): void;
   /** Counts a revocation of a token that the token store does not know. */
@@ -92,6 +99,11 @@ export function createMetrics(): Metrics {
     named('admin_requests_total', 'Responses to requests on the admin listener'),
   );
   const breakGlassUses = createTally([], named('break_glass_uses_total', 'Requests with a break-glass operator token'));
+  const personChecks = createTally(
+    ['outcome'],
+    named('identity_provider_checks_total', 'Checks whether identity providers still vouch for people'),
+  );
+  for (const outcome of ['kept', 'ended', 'unanswered', 'not_asked']) personChecks.add(0, outcome);
   const portalRequests = createTally(
     ['method', 'status'],
     named('portal_requests_total', 'Responses to requests on the portal listener'),
@@ -172,6 +184,9 @@ export function createMetrics(): Metrics {
     },
     brokeGlass() {
       breakGlassUses.add(1);
+    },
+    checkedPerson(outcome) {
+      personChecks.add(1, outcome);
     },
     adminAnswered(method, status) {
       adminRequests.add(1, methods.has(method) ? method : 'other', statusClass(status));

@@ -1,4 +1,5 @@
 import type { Permission } from '../contacts/contact.ts';
+import { isShutOut } from '../contacts/contact-store.ts';
 import type { Verifier } from '../credentials/verifier.ts';
 import type { NetworkLimit } from '../http/allowed-networks.ts';
 import { recordChange, recordChanges } from '../storage/change.ts';
@@ -27,7 +28,8 @@ export async function findPresentedToken(
     `SELECT ${columns}, c.permissions AS "contactPermissions", c.organization AS "contactOrganization",
        o.enabled AND coalesce(l.enabled, true) AS "isOrganizationEnabled"
      ${from} JOIN organizations o ON o.id = c.organization LEFT JOIN organizations l ON l.id = t.organization
-     WHERE t.verifier = ANY ($1::bytea[]) AND (t.expires_at IS NULL OR t.expires_at > $2)`,
+     WHERE t.verifier = ANY ($1::bytea[]) AND (t.expires_at IS NULL OR t.expires_at > $2)
+       AND NOT ${isShutOut}`,
     [verifiers, now],
   );
   return row;

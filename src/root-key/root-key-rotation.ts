@@ -48,6 +48,7 @@ export async function rotateRootKey(
     { counted: 'secrets', rewrap: rewrapSecrets },
     { counted: 'secrets', rewrap: rewrapWebhookSecrets },
     { counted: 'secrets', rewrap: rewrapClientSecrets },
+    { counted: 'secrets', rewrap: rewrapRefreshTokens },
   ] as const;
   for (const { counted, rewrap } of kinds) {
     // A locked row is skipped and retried in the next pass. A row that stays locked is reported as remaining.
@@ -147,12 +148,17 @@ async function rewrapWebhookSecrets(transaction: Transaction, deps: Deps, after:
   return await rewrapSealed(transaction, deps, after, { table: 'webhook_secrets', id: 'id' });
 }
 
+/** Processes the next refresh tokens of people at identity providers. */
+async function rewrapRefreshTokens(transaction: Transaction, deps: Deps, after: string): Promise<Batch> {
+  return await rewrapSealed(transaction, deps, after, { table: 'provider_refresh_tokens', id: 'id' });
+}
+
 /** Processes the next rows that have a sealed copy and nothing else under a root key. */
 async function rewrapSealed(
   transaction: Transaction,
   { keyRing }: Deps,
   after: string,
-  { table, id: column }: { table: 'signing_keys' | 'webhook_secrets'; id: string },
+  { table, id: column }: { table: 'signing_keys' | 'webhook_secrets' | 'provider_refresh_tokens'; id: string },
 ): Promise<Batch> {
   const rows = await transaction.query<{ id: string; sealed: string }>(
     `SELECT ${column}::text AS id, sealed FROM ${table} WHERE ${column}::text > $1 AND split_part(sealed, '.', 1) <> $2

@@ -45,6 +45,8 @@ export async function findRootKeyUse(database: Queryable, now: Date): Promise<Ro
        UNION ALL
        SELECT split_part(sealed, '.', 1), 0, 0, NULL, count(*), 0, 0, 0 FROM identity_providers WHERE sealed IS NOT NULL GROUP BY 1
        UNION ALL
+       SELECT split_part(sealed, '.', 1), 0, 0, NULL, count(*), 0, 0, 0 FROM provider_refresh_tokens GROUP BY 1
+       UNION ALL
        SELECT key_version, 0, 0, NULL, 0, count(*), 0, 0 FROM operator_tokens GROUP BY key_version
        UNION ALL
        SELECT key_version, 0, 0, NULL, 0, count(*), 0, 0 FROM bounded_tokens

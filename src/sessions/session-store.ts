@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Permission } from '../contacts/contact.ts';
+import { isShutOut } from '../contacts/contact-store.ts';
 import type { Queryable, Row, Transaction } from '../storage/database.ts';
 import { recordRemoved } from '../storage/lost-rows.ts';
 import { deploymentOrganization } from '../storage/organization-limit.ts';
@@ -72,7 +73,8 @@ export type SessionLimits = { lifetimeSeconds: number; idleSeconds: number };
  * Finds the session of a cookie. Returns undefined if it has expired, if the contact's permissions have changed, or if
  * its organization is disabled. A session that an operator token or a link has started ends also if the contact's
  * operator token was issued, replaced or revoked since; one of an identity provider ends if the contact is no longer that
- * of the person. Contacts of the deployment itself have no portal, because their permissions are for every organization.
+ * of the person. Contacts of the deployment itself have no portal, because their permissions are for every organization, and
+ * not every contact without permissions has a console.
  * @param cookie hash of the cookie.
  */
 export async function findPresentedSession(
@@ -87,7 +89,8 @@ export async function findPresentedSession(
        s.return_url AS "returnUrl", s.provider
      FROM console_sessions s JOIN contacts c ON c.id = s.contact JOIN organizations o ON o.id = c.organization
        LEFT JOIN operator_tokens t ON t.contact = c.id
-     WHERE s.id = $1 AND s.site = $3 AND s.expires_at > $2 AND o.enabled AND (s.site = 'console' OR o.id <> $4)
+     WHERE s.id = $1 AND s.site = $3 AND s.expires_at > $2 AND o.enabled
+       AND CASE s.site WHEN 'console' THEN NOT ${isShutOut} ELSE o.id <> $4 END
        AND CASE WHEN s.provider IS NULL THEN t.verifier IS NOT DISTINCT FROM s.operator_token ELSE EXISTS (
          SELECT FROM contact_identities i WHERE i.contact = s.contact AND i.provider = s.provider AND i.issuer = s.issuer
            AND i.subject = s.subject) END

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { Provider } from 'oidc-provider';
+import { type KoaContextWithOIDC, Provider } from 'oidc-provider';
 
 /** A person who can sign in at the provider, by the name of the account. */
 type Person = { email?: string; email_verified?: boolean; name?: string; groups?: string[]; acr?: string };
@@ -14,6 +14,10 @@ export type OpenidProvider = {
   clientId: string;
   clientSecret: string;
   people: Map<string, Person>;
+  /** The accounts of the refresh tokens that the provider was asked with. */
+  refreshed: string[];
+  /** The refresh tokens that it has given. */
+  refreshTokens: string[];
   /** Ends a person's sessions at the client by back-channel logout, as when an administrator removes the person. */
   logOut(account: string): Promise<void>;
   /** The logout tokens that were sent. */
@@ -24,10 +28,15 @@ export type OpenidProvider = {
 export async function startOpenidProvider({
   logoutUri,
   clientId = 'keyturn',
+  givesRefreshTokens = true,
+  claimsInIdToken = false,
 }: {
   /** Where the provider sends logout tokens. */
   logoutUri?: string;
   clientId?: string;
+  givesRefreshTokens?: boolean;
+  /** Whether ID tokens have all claims, which otherwise only the userinfo endpoint returns. */
+  claimsInIdToken?: boolean;
 } = {}): Promise<OpenidProvider> {
   const server = createServer();
   server.listen(0, '127.0.0.1');
@@ -43,6 +52,7 @@ export async function startOpenidProvider({
         client_id: clientId,
         client_secret: clientSecret,
         redirect_uris: ['http://127.0.0.1/callback'],
+        grant_types: ['authorization_code', 'refresh_token'],
         id_token_signed_response_alg: 'ES256',
         ...(logoutUri ? { backchannel_logout_uri: logoutUri, backchannel_logout_session_required: true } : {}),
       },
@@ -50,14 +60,29 @@ export async function startOpenidProvider({
     jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), kid: 'provider', alg: 'ES256', use: 'sig' } as never] },
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'], groups: ['groups'] },
     acrValues: ['silver', 'gold'],
-    scopes: ['openid', 'email', 'profile', 'groups'],
+    scopes: ['openid', 'email', 'profile', 'groups', 'offline_access'],
+    // Without `prompt=consent`, which node-oidc-provider asks for and others do not. Each refresh token is accepted once.
+    conformIdTokenClaims: !claimsInIdToken,
+    issueRefreshToken: () => givesRefreshTokens,
+    rotateRefreshToken: true,
     enabledJWA: { idTokenSigningAlgValues: ['ES256'] },
     features: { devInteractions: { enabled: false }, backchannelLogout: { enabled: true } },
     cookies: { keys: ['of the test'] },
-    ttl: { AccessToken: 600, AuthorizationCode: 60, Grant: 600, IdToken: 600, Interaction: 600, Session: 600 },
+    ttl: {
+      AccessToken: 600,
+      AuthorizationCode: 60,
+      Grant: 600,
+      IdToken: 600,
+      Interaction: 600,
+      RefreshToken: 86_400,
+      Session: 600,
+    },
     interactions: { url: (_ctx, { uid }) => `/login/${uid}` },
+    // Without an account, a refresh token is rejected with `invalid_grant`.
     findAccount: (_ctx, id) => {
-      const { acr: _acr, ...claims } = people.get(id) ?? {};
+      const person = people.get(id);
+      if (!person) return undefined;
+      const { acr: _acr, ...claims } = person;
       return { accountId: id, claims: async () => ({ sub: id, ...claims }) };
     },
     loadExistingGrant: async (ctx) => {
@@ -83,6 +108,16 @@ export async function startOpenidProvider({
     const account = session?.accountId;
     if (account && sid) sids.set(account, [...(sids.get(account) ?? []), sid]);
   });
+  const refreshed: string[] = [];
+  const refreshTokens: string[] = [];
+  provider.use(async (ctx, next) => {
+    await next();
+    const { params, entities } = ((ctx as { oidc?: KoaContextWithOIDC['oidc'] }).oidc ??
+      {}) as KoaContextWithOIDC['oidc'];
+    if (params?.['grant_type'] === 'refresh_token') refreshed.push(entities.RefreshToken?.accountId ?? '');
+    const { refresh_token: token } = (ctx.body ?? {}) as { refresh_token?: string };
+    if (token) refreshTokens.push(token);
+  });
   serveLogin(server, provider, people);
   return {
     issuer,
@@ -90,6 +125,8 @@ export async function startOpenidProvider({
     clientSecret,
     people,
     logoutTokens,
+    refreshed,
+    refreshTokens,
     async logOut(account) {
       const client = (await provider.Client.find(clientId)) as unknown as {
         backchannelLogout(sub: string, sid: string): Promise<void>;

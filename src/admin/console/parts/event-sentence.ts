@@ -95,6 +95,7 @@ export const sentences: Readonly<Record<string, Message>> = {
   'contact.withdraw_invitation': msg('{actor} withdrew the invitation of {target}'),
   'contact.register_passkey': msg('{actor} registered a passkey of {target}'),
   'contact.remove_passkey': msg('{actor} removed a passkey of {target}'),
+  'contact.end_by_provider': msg('{actor} no longer vouches for {target}, whose access has ended'),
   'contact.link_identity': msg('{actor} matched a person with the contact {target}'),
   'contact.update': msg('{actor} changed the contact {target}'),
   'deployment.after_restore': msg('{actor} revoked all tokens after a restore of the database'),

@@ -1,6 +1,6 @@
 import { type Actor, appendAuditEvent } from '../../../audit/audit-log.ts';
 import type { ManageDeps } from '../../../clients/manage-clients.ts';
-import { findContact } from '../../../contacts/contact-store.ts';
+import { findContact, isShutOut } from '../../../contacts/contact-store.ts';
 import { requireContact } from '../../../contacts/manage-contacts.ts';
 import type { Core } from '../../../core.ts';
 import { isWellFormedSecret } from '../../../credentials/credential-format.ts';
@@ -38,6 +38,7 @@ export async function signIn(core: Core, proof: Proof, visitor: Visitor): Promis
     const now = core.clock();
     const proved = await prove(transaction, core, proof, site);
     if (!proved) throw refusal(proof, site);
+    if (site === 'console') await requireConsole(transaction, proved.contact);
     if (await continuesSession(transaction, proved, visitor, now)) {
       await auditSignIn(transaction, `${site}.prove`, proved, address, now);
       return await renewSession(transaction, proved, visitor, now);
@@ -95,6 +96,13 @@ async function proveByLink(
   const { contact, operatorToken, permissions, returnUrl } = used;
   const grant = presented.site === 'portal' ? { grant: { permissions, returnUrl } } : {};
   return { contact, operatorToken, method: 'link', ...grant };
+}
+
+/** @throws {KeyturnError} 403 for a contact that has no console. */
+async function requireConsole(transaction: Transaction, contactId: string): Promise<void> {
+  const rows = await transaction.query(`SELECT FROM contacts c WHERE c.id = $1 AND ${isShutOut}`, [contactId]);
+  if (rows.length === 0) return;
+  throw new KeyturnError('sign_in_refused', 403, 'You have no permissions here. Ask your administrator for them.');
 }
 
 function refusal(proof: Proof, site: Site['name']): KeyturnError {

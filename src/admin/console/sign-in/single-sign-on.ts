@@ -3,7 +3,9 @@ import type { Context } from 'koa';
 import type { Contact } from '../../../contacts/contact.ts';
 import type { Core } from '../../../core.ts';
 import { KeyturnError, NotFound } from '../../../errors.ts';
-import type { Claims, IdentityProvider } from '../../../identity-providers/identity-provider.ts';
+import type { IdentityProvider } from '../../../identity-providers/identity-provider.ts';
+import type { SignedIn } from '../../../identity-providers/provider-connections.ts';
+import { keepRefreshToken } from '../../../identity-providers/refresh-token-store.ts';
 import { insertAttempt, type SignInAttempt, takeAttempt } from '../../../identity-providers/sign-in-attempt-store.ts';
 import { findPerson, identityOf } from '../../../identity-providers/sign-in-person.ts';
 import { findOrganization } from '../../../organizations/organization-store.ts';
@@ -69,8 +71,8 @@ export function singleSignOn(core: Core, { urlOf, visitorOf, limited, showSignIn
     if (urlOf(ctx).startsWith('https:')) ctx.state['isOverTls'] = true;
   }
 
-  /** Ends an attempt with the answer of the provider. Returns the attempt and the claims about the person. */
-  async function finish(ctx: Context, provider: IdentityProvider): Promise<{ attempt: SignInAttempt; claims: Claims }> {
+  /** Ends an attempt with the answer of the provider. Returns the attempt, and what it says about the person. */
+  async function finish(ctx: Context, provider: IdentityProvider): Promise<SignedIn & { attempt: SignInAttempt }> {
     const { secure, plain } = attemptNames(ctx);
     const name = ctx.cookies.get(secure) === undefined ? plain : secure;
     const secret = ctx.cookies.get(name);
@@ -84,7 +86,7 @@ export function singleSignOn(core: Core, { urlOf, visitorOf, limited, showSignIn
     const uri = redirectUri(ctx, provider);
     return {
       attempt,
-      claims: await core.providers.finish(provider, { secret, redirectUri: uri, isProof }, ctx.URL.searchParams),
+      ...(await core.providers.finish(provider, { secret, redirectUri: uri, isProof }, ctx.URL.searchParams)),
     };
   }
 
@@ -92,11 +94,17 @@ export function singleSignOn(core: Core, { urlOf, visitorOf, limited, showSignIn
   async function accept(
     ctx: Context,
     provider: IdentityProvider,
-    { attempt, claims }: { attempt: SignInAttempt; claims: Claims },
+    { attempt, claims, refreshToken }: SignedIn & { attempt: SignInAttempt },
   ): Promise<string> {
     const visitor = visitorOf(ctx);
     // Commit what the claims take away, also if the sign-in is refused.
-    const contact = await core.change((transaction) => findPerson(transaction, core, provider, claims));
+    const contact = await core.change(async (transaction) => {
+      const found = await findPerson(transaction, core, provider, claims);
+      const at = new Date(core.clock());
+      const person = found && { contact: found.id, subject: String(claims['sub']), refreshToken };
+      if (person) await keepRefreshToken(transaction, core.keyRing, provider, person, at);
+      return found;
+    });
     requireAccess(provider, contact, visitor.site);
     const { sid } = claims;
     const person = { ...identityOf(provider, claims), sid: typeof sid === 'string' ? sid : undefined };

@@ -86,10 +86,6 @@ export async function archiveAuditLog(
   const { digests, last } = state;
   await change(async (transaction) => {
     await requireFirst(transaction, base.seq);
-    if ((await countSalts(transaction, range.last)) !== salts) {
-      const message = `Personal values of the events were erased meanwhile. Delete ${path} and try again. Nothing was deleted.`;
-      throw new Conflict('erased_meanwhile', message);
-    }
     await forgetStreams(transaction, forget);
     await requireDelivered(transaction, { until: archive.last_seq, streams, forget });
     await insertArchive(transaction, archive);
@@ -98,7 +94,11 @@ export async function archiveAuditLog(
       const checkpoint = { seq: last.seq, mac: last.mac, digest: digests.after, base: archive.last_seq };
       await saveCheckpoint(transaction, keyRing, checkpoint, [...archives, archive]);
     }
-    await deleteEvents(transaction, archive);
+    // The deleted rows say it, because values can be erased until the rows are locked.
+    if ((await deleteEvents(transaction, archive)) !== salts) {
+      const message = `Personal values of the events were erased meanwhile. Delete ${path} and try again. Nothing was deleted.`;
+      throw new Conflict('erased_meanwhile', message);
+    }
     await appendAuditEvent(transaction, {
       at: archive.archived_at,
       actor,
@@ -271,15 +271,19 @@ async function insertArchive(transaction: Transaction, archive: AuditArchive): P
   );
 }
 
-async function deleteEvents(transaction: Transaction, { first_seq, last_seq }: AuditArchive): Promise<void> {
+/** Deletes the events of an archive. Returns how many keys of their personal values they had. */
+async function deleteEvents(transaction: Transaction, { first_seq, last_seq }: AuditArchive): Promise<number> {
   let deleted = 0;
+  let salts = 0;
   for (let seq = first_seq; seq <= last_seq; seq += deletedAtOnce) {
-    const [row] = await transaction.query<{ count: number }>(
-      `WITH deleted AS (DELETE FROM audit_events WHERE seq >= $1 AND seq <= $2 RETURNING seq)
-       SELECT count(*) AS count FROM deleted`,
+    const [row] = await transaction.query<{ count: number; salts: number }>(
+      `WITH deleted AS (DELETE FROM audit_events WHERE seq >= $1 AND seq <= $2 RETURNING actor_salt, subject_salt)
+       SELECT count(*) AS count, count(actor_salt) + count(subject_salt) AS salts FROM deleted`,
       [seq, Math.min(seq + deletedAtOnce - 1, last_seq)],
     );
     deleted += row?.count ?? 0;
+    salts += row?.salts ?? 0;
   }
   if (deleted !== last_seq - first_seq + 1) throw new Conflict('archived_meanwhile', archivedMeanwhile);
+  return salts;
 }

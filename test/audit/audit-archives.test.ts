@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -376,6 +377,38 @@ test('loses nothing if it is killed between the file and the commit, and can be 
     finding: null,
     files: { verified: [name] },
   });
+});
+
+test('deletes nothing if personal values are erased between the file and the deletion, and can be run again', async () => {
+  const ann = randomUUID();
+  await server.core.change(async (transaction) => {
+    const of = {
+      at: daysAgo(300),
+      actor: { id: 'op', name: 'Zoë', address: '192.0.2.1' },
+      targetType: 'contact' as const,
+    };
+    const after = { name: 'Ann Lee', email: 'ann@example.com' };
+    await appendAuditEvent(transaction, { ...of, target: ann, action: 'contact.create', after });
+    await appendAuditEvent(transaction, { ...of, target: ann, action: 'contact.delete', before: after });
+  });
+  await append(10, 50);
+  await append(1, 40);
+  const file = join(directory, 'events.jsonl');
+  const command = ['audit', 'archive', '--before', before(45), '--to', file];
+  let archiving: ReturnType<typeof ended> | undefined;
+  await whileHeld(async () => {
+    archiving = ended(startCommand(command, environment));
+    await eventuallyIs(waiting, (count) => count === 1);
+    expect(readFileSync(file, 'utf8')).toContain('ann@example.com');
+    const erasure = { method: 'POST', body: { contact_id: ann } };
+    expect((await server.adminFetch('/audit-events/erase', erasure)).json.erased_events).toBe(2);
+  });
+  expect(await archiving).toMatchObject({ code: 1, stderr: expect.stringContaining('were erased meanwhile') });
+  expect((await ask('SELECT FROM audit_archives')).length).toBe(0);
+  rmSync(file);
+  expect(await runCommand(command, environment)).toMatchObject({ code: 0 });
+  expect(readFileSync(file, 'utf8')).not.toContain('ann@example.com');
+  expect(await verify('--archive', file)).toMatchObject({ code: 0, finding: null });
 });
 
 test('lets one of two commands archive', async () => {

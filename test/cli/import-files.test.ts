@@ -333,6 +333,21 @@ test('an import refuses a malformed row with every reason and reads the rows aft
   expect(await show('last')).toMatchObject({ status: 'disabled', name: '=1+1' });
 });
 
+test('an import refuses a client in JSON with a repeated member, which may be a demand, and reads the others', async () => {
+  const twice = `{"client_id":"twice","client_secret":"${secretOf()}","dpop_bound_access_tokens":true,"dpop_bound_access_tokens":false}`;
+  const next = JSON.stringify({ client_id: 'next-to-twice', client_secret: secretOf() });
+  for (const [file, place] of [
+    [`[${twice},${next}]`, 'client 1'],
+    [`{"clients":[${next},${twice}]}`, 'client 2'],
+    [`${next}\n${twice}\n`, 'line 2'],
+    [`[${next},{"client_id":"inside","secret":"x","attributes":{"a":"true","a":"false"}}]`, 'client 2'],
+  ] as const) {
+    const report = await importFile(file, '--check');
+    expect(report.acceptable).toBe(1);
+    expect(reasonsOf(report)).toEqual({ [place]: 'a member of it occurs twice' });
+  }
+});
+
 test('an import refuses a record of CSV whose quote is not closed, and reads the records after it', async () => {
   const [secret, cut] = [secretOf(), 'Vx4kT9qLm2Zr7Wc8Yb3Nd6'];
   const lines = [

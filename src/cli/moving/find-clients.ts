@@ -83,12 +83,12 @@ function* clientsByLine(reading: Reading): Generator<FoundClient> {
 }
 
 function* clientsOf(reading: Reading, span: Span, list = '', depth = 0): Generator<FoundClient> {
-  const { text, scanner, placeOf } = reading;
+  const { text, scanner } = reading;
   const opening = text[span.start];
   if (opening === '[') {
     for (const element of scanner.elements(span.start)) {
       if (isContainer(reading, element)) yield* clientsOf(reading, element, list, depth + 1);
-      else yield { place: placeOf(element.start), list, value: scanner.parse(element), surroundings: nothing };
+      else yield clientAt(reading, element, list, nothing);
     }
     return;
   }
@@ -109,8 +109,31 @@ function* clientsOf(reading: Reading, span: Span, list = '', depth = 0): Generat
   if (inner.length > 0) {
     for (const member of inner) yield* clientsOf(reading, member, path(member.letters), depth + 1);
   } else if (members.some(({ letters }) => ids.includes(letters))) {
-    yield { place: placeOf(span.start), list, value: scanner.parse(span), surroundings: nothing };
+    yield clientAt(reading, span, list, nothing);
   }
+}
+
+/**
+ * Reads one client. A client with a repeated member is refused, because another reader may have used the other value,
+ * and one of the two could be a security requirement.
+ */
+function clientAt(reading: Reading, span: Span, list: string, surroundings: Surroundings): FoundClient {
+  const { scanner, placeOf } = reading;
+  const place = placeOf(span.start);
+  const value = scanner.parse(span);
+  if (repeatsMember(reading, span)) return { place, reasons: ['a member of it occurs twice'] };
+  return { place, list, value, surroundings };
+}
+
+function repeatsMember(reading: Reading, { start }: Span, depth = 0): boolean {
+  const { text, scanner } = reading;
+  if (depth > maxDepth) return false;
+  if (text[start] === '[') {
+    return [...scanner.elements(start)].some((element) => repeatsMember(reading, element, depth + 1));
+  }
+  const members = text[start] === '{' ? [...scanner.members(start)] : [];
+  const names = new Set(members.map(({ name }) => name));
+  return names.size < members.length || members.some((member) => repeatsMember(reading, member, depth + 1));
 }
 
 type Member = Span & { name: string; letters: string };
@@ -127,13 +150,13 @@ function* clientsOfList(
   array: Member,
   list: string,
 ): Generator<FoundClient> {
-  const { text, scanner, placeOf, warnings } = reading;
+  const { text, scanner, warnings } = reading;
   const grants = members.filter(({ letters }) => grantLists.includes(letters)).map((member) => scanner.parse(member));
   const surroundings = { grants: grantsByClient(grants.flat()) };
   let count = 0;
   for (const element of scanner.elements(array.start)) {
     count += 1;
-    yield { place: placeOf(element.start), list, value: scanner.parse(element), surroundings };
+    yield clientAt(reading, element, list, surroundings);
   }
   const scalars = members.filter(({ start }) => !'{['.includes(text[start] ?? ''));
   const page = pageProblem(Object.fromEntries(scalars.map((one) => [one.name, scanner.parse(one)])), count);

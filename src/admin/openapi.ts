@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Context } from 'koa';
 import { z } from 'zod';
 import { createDocument, type oas31, type ZodOpenApiOperationObject, type ZodOpenApiPathsObject } from 'zod-openapi';
+import { approvalActs } from '../approvals/approval.ts';
 import { describePermission } from '../contacts/contact.ts';
 import { policyNames } from '../policies/policy.ts';
 import { type Endpoint, tags } from './endpoint.ts';
@@ -174,6 +175,12 @@ const problemSchema = z
 const clientId = z.string().meta({ description: 'The Client ID.' });
 const name = z.string().meta({ description: 'Its name.' });
 
+const approvalFields = {
+  id: z.uuid().meta({ description: 'The ID of the request.' }),
+  state: z.enum(['pending', 'approved']).meta({ description: 'Whether it was approved already.' }),
+  expires_at: timestamp('When the request or the approval expires'),
+};
+
 const conflictSchema = z
   .strictObject({
     ...problemFields,
@@ -207,13 +214,21 @@ const conflictSchema = z
     total: z.int().optional().meta({ description: 'How many clients and access keys prevent the change.' }),
     used_at: timestamp('When the access key was first used').optional(),
     approval: z
-      .strictObject({
-        id: z.uuid().meta({ description: 'The ID of the request.' }),
-        state: z.enum(['pending', 'approved']).meta({ description: 'Whether it was approved already.' }),
-        expires_at: timestamp('When the request or the approval expires'),
-      })
+      .strictObject(approvalFields)
       .optional()
       .meta({ description: 'The request for approval that was made, if a second person has to approve the act.' }),
+    approvals: z
+      .array(
+        z.strictObject({
+          ...approvalFields,
+          act: z.enum(approvalActs).meta({ description: 'What needs approval.' }),
+          request: z.string().meta({ description: 'The endpoint that makes the change.' }),
+          name,
+        }),
+      )
+      .optional()
+      .meta({ description: 'The requests for approval that were made for the changes of a configuration.' }),
+    review: configurationPlan.optional().meta({ description: 'What applying the configuration would change.' }),
   })
   .meta({ id: 'Conflict', description: 'An error (RFC 9457), with what prevents the change.' });
 

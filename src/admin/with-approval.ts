@@ -136,9 +136,12 @@ async function ask(core: Core, operator: Grantor, guarded: GuardedRequest, subje
   return new Conflict('approval_required', message, { approval: { id, state, expires_at: endsAt.toISOString() } });
 }
 
-/** Returns the id of what a request is about: that in its path, or the organization whose settings it changes. */
+/** Returns the id of what a request is about: that in its path, a contact in its body, or the organization whose settings it changes. */
 function subjectOf({ params, body, operator }: AdminRequest<unknown, unknown, unknown>): string {
   const ids = params as { client_id?: string; id?: string };
-  const { organization_id: organization } = body as { organization_id?: string };
-  return ids.client_id ?? ids.id ?? organization ?? operator.organizationId ?? deploymentOrganization;
+  const { contact_id: contact, organization_id: organization } = body as {
+    contact_id?: string;
+    organization_id?: string;
+  };
+  return ids.client_id ?? ids.id ?? contact ?? organization ?? operator.organizationId ?? deploymentOrganization;
 }

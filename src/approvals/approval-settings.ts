@@ -50,6 +50,7 @@ const permissionsOf: Readonly<Record<ApprovalAct, readonly Permission[]>> = {
   reveal: ['api_key:manage'],
   revoke_all: ['api_key:manage'],
   delete: ['api_key:manage', 'contacts:manage'],
+  erase: ['contacts:manage'],
   root_key: ['api_key:manage'],
   policies: ['contacts:manage'],
 };

@@ -24,7 +24,7 @@ const ofCredential = (column: 'client' | 'access_key', thing: string) => `
   (SELECT count(*)::int FROM usage_sources WHERE owner = ${thing}.id AND last_used_at > $2) AS sources, 0 AS clients,
   0 AS "accessKeys", 0 AS contacts`;
 
-const queries: Readonly<Record<Exclude<ApprovalSubject['type'], 'root_key'>, string>> = {
+const queries: Readonly<Record<Exclude<ApprovalSubject['type'], 'root_key' | 'deleted_contact'>, string>> = {
   client: `SELECT c.name, c.organization AS "organizationId", ${ofCredential('client', 'c')}
     FROM client_ids i JOIN clients c ON c.id = i.client WHERE i.client_id = $1`,
   access_key: `SELECT k.name, o.organization AS "organizationId", ${ofCredential('access_key', 'k')}
@@ -47,10 +47,11 @@ export async function findSubject(
   { type, id }: ApprovalSubject,
   now: number,
 ): Promise<FoundSubject | undefined> {
-  if (type === 'root_key') {
+  if (type === 'root_key' || type === 'deleted_contact') {
     const organizationId = deploymentOrganization;
     const nothing = { generatedAt: null, lastUsedAt: null, sources: 0, clients: 0, accessKeys: 0, contacts: 0 };
-    return { name: 'Root key', organizationId, ...nothing };
+    // Not the name of the contact, which is to be erased.
+    return { name: type === 'root_key' ? 'Root key' : 'Deleted contact', organizationId, ...nothing };
   }
   const [row] = await database.query<Row & FoundSubject>(queries[type], [id, new Date(now - monthMs)]);
   return row;

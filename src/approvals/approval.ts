@@ -1,8 +1,10 @@
 import type { Permission } from '../contacts/contact.ts';
 
 /** Acts that can need the approval of a second person, besides showing a secret again. */
-export const guardedActs = ['revoke_all', 'delete', 'root_key', 'policies'] as const;
+export const guardedActs = ['revoke_all', 'delete', 'erase', 'root_key', 'policies'] as const;
 type GuardedAct = (typeof guardedActs)[number];
+/** Acts on what belongs to the deployment, which only its own settings can guard. */
+export const deploymentActs: readonly ApprovalAct[] = ['erase', 'root_key'];
 
 export const approvalActs = ['reveal', ...guardedActs] as const;
 export type ApprovalAct = (typeof approvalActs)[number];
@@ -15,7 +17,7 @@ export type ApprovalState = (typeof approvalStates)[number];
 
 /** The subject of an act, as the audit log names it. */
 export type ApprovalSubject = {
-  type: 'client' | 'access_key' | 'contact' | 'organization' | 'root_key';
+  type: 'client' | 'access_key' | 'contact' | 'organization' | 'deleted_contact' | 'root_key';
   id: string;
 };
 

@@ -34,6 +34,7 @@ export type AuditEvent = {
     | 'access_key'
     | 'operator_token'
     | 'signing_key'
+    | 'deleted_contact'
     | 'root_key'
     | 'token'
     | 'webhook'

@@ -100,7 +100,11 @@ function addSettings(group: Command): void {
     .command('settings')
     .description('show or change which acts need the approval of a second person')
     .option('--organization <id>', 'the id of the organization whose settings are meant')
-    .option('--act <acts>', 'revoke_all, delete, root_key or policies; repeatable, or separated by commas', collect)
+    .option(
+      '--act <acts>',
+      'revoke_all, delete, erase, root_key or policies; repeatable, or separated by commas',
+      collect,
+    )
     .option('--no-acts', 'none of these acts needs approval')
     .option('--reveal-hours <hours>', 'hours after its generation in which a secret is shown without approval', hours)
     .option('--no-reveal-limit', 'secrets are always shown without approval')

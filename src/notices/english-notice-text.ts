@@ -25,6 +25,7 @@ const nouns = {
   organization: 'organization',
   signing_key: 'signing key',
   webhook: 'webhook',
+  deleted_contact: 'deleted contact',
   root_key: 'root key',
 } as const;
 
@@ -166,6 +167,7 @@ const acts: Readonly<Record<string, string>> = {
   reveal: 'show the secret again',
   revoke_all: 'revoke all tokens',
   delete: 'delete it',
+  erase: 'erase personal values in the audit log',
   root_key: 'rotate the root key',
   policies: 'change the policies',
 };

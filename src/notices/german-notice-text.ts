@@ -24,6 +24,7 @@ const nouns = {
   organization: 'der Organisation',
   signing_key: 'des Signaturschlüssels',
   webhook: 'des Webhooks',
+  deleted_contact: 'des gelöschten Kontakts',
   root_key: 'des Root-Keys',
 } as const;
 
@@ -186,6 +187,7 @@ const acts: Readonly<Record<string, string>> = {
   reveal: 'das Secret noch einmal anzeigen',
   revoke_all: 'alle Tokens widerrufen',
   delete: 'es löschen',
+  erase: 'personenbezogene Werte im Audit-Protokoll löschen',
   root_key: 'den Hauptschlüssel erneuern',
   policies: 'die Richtlinien ändern',
 };

@@ -118,6 +118,7 @@ const pages: Readonly<Record<Notice['subject']['type'], (id: string) => string>>
   contact: (id) => `/console/contacts/${id}`,
   organization: (id) => `/console/organizations/${id}`,
   signing_key: () => '/console/signing-keys',
+  deleted_contact: () => '/console/audit',
   root_key: () => '/console/system',
   webhook: (id) => `/console/webhooks/${id}`,
 };

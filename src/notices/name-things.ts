@@ -50,6 +50,7 @@ export async function nameThings(
   const found = new Map(rows.map((row) => [`${row.type}:${row.ref}`, toThing(row)]));
   return ({ type, id }) => {
     if (type === 'signing_key') return ofDeployment(type, id, 'Signing key');
+    if (type === 'deleted_contact') return ofDeployment(type, id, 'Deleted contact');
     if (type === 'root_key') return ofDeployment(type, id, 'Root key');
     return found.get(`${type}:${id}`);
   };
@@ -73,7 +74,7 @@ function toThing({
   };
 }
 
-function ofDeployment(type: 'signing_key' | 'root_key', id: string, name: string): NamedThing {
+function ofDeployment(type: 'signing_key' | 'deleted_contact' | 'root_key', id: string, name: string): NamedThing {
   const subject = { type, id, name };
   return { thing: type, organizationId: deploymentOrganization, subject, contactName: undefined, isEnabled: true };
 }

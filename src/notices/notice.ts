@@ -32,7 +32,15 @@ export type NoticeKind = keyof typeof noticeKinds;
 
 /** What a notice is about, as the admin API names it. */
 export type NoticeSubject = {
-  type: 'client' | 'access_key' | 'contact' | 'organization' | 'webhook' | 'signing_key' | 'root_key';
+  type:
+    | 'client'
+    | 'access_key'
+    | 'contact'
+    | 'organization'
+    | 'webhook'
+    | 'signing_key'
+    | 'deleted_contact'
+    | 'root_key';
   /** The Client ID, the id of another thing, the `kid` of a signing key, or the version of the root key. */
   id: string;
   name: string;

@@ -1,5 +1,6 @@
 import type { Permission } from '../../src/contacts/contact.ts';
 import { permissions as all } from '../../src/contacts/contact.ts';
+import { deleteContact } from '../../src/contacts/contact-store.ts';
 import { runCommand } from '../cli/run-command.ts';
 import { type ConsoleServer, startConsole } from '../console/console-server.ts';
 
@@ -109,6 +110,46 @@ test('deleting a contact and an organization needs approval too', async () => {
   }
 });
 
+test('erasing a deleted contact in the audit log needs approval by the console and the command line too', async () => {
+  const later = await settings({ acts: ['revoke_all', 'delete', 'root_key', 'erase'] });
+  expect([later.status, later.json.code]).toEqual([200, undefined]);
+  const { id } = await person('yves', []);
+  await server.core.change((transaction) => deleteContact(transaction, id, new Date(now)));
+  const body = { contact_id: id };
+  const approval = await ask('POST', '/audit-events/erase', ann, body);
+  expect((await call('GET', `/approvals/${approval}`, bob)).json).toMatchObject({
+    act: 'erase',
+    subject: { type: 'deleted_contact', id, name: 'Deleted contact' },
+  });
+  const notices = (await server.adminFetch(`/notices?subject=${id}&kind=approval_requested`)).json.data;
+  expect(notices).toMatchObject([{ subject: { type: 'deleted_contact', id } }]);
+
+  const cookie = await server.signIn(ann.token);
+  const erase = () => server.send('/console/audit/erase', { contact: id, name: 'yves' }, cookie);
+  const refused = await erase();
+  expect([refused.status, refused.text.includes(`/console/approvals/${approval}`)]).toEqual([409, true]);
+  const environment = { KEYTURN_URL: server.adminUrl, KEYTURN_OPERATOR_TOKEN: ann.token };
+  const line = ['audit', 'erase', id, '--yes'];
+  expect(await runCommand(line, environment)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining(`--approval ${approval}`),
+  });
+  expect(await approve(approval, bob)).toBe(200);
+  expect((await call('POST', '/audit-events/erase', ann, { contact_id: ann.id }, approval)).json.code).toBe(
+    'approval_not_usable',
+  );
+  const done = await runCommand([...line, '--approval', approval], environment);
+  expect([done.code, done.stdout]).toEqual([0, expect.stringContaining('Erased')]);
+  expect((await erase()).status).toBe(409);
+  await settings({ acts: ['revoke_all', 'delete', 'root_key'] });
+});
+
+test('an organization cannot guard the erasure, which is of the deployment', async () => {
+  const { json } = await server.adminFetch('/organizations', { method: 'POST', body: { name: 'Guarded' } });
+  const refused = await settings({ organization_id: json.id, acts: ['erase'] });
+  expect([refused.status, refused.json.detail]).toEqual([400, expect.stringContaining('belong to the deployment')]);
+});
+
 test('a request and an approval expire, and a refused request stays refused', async () => {
   const id = await client();
   const path = `/clients/${id}/tokens/revoke`;
@@ -145,7 +186,10 @@ test('nobody approves their own request: not with another token, another contact
   expect(await approve(approval, puppet)).toBe(403);
   const glass = await call('POST', '/operator-tokens', bob, { name: 'Glass', break_glass: true });
   expect(await approve(approval, { id: bob.id, token: glass.json.operator_token })).toBe(403);
-  for (const lacking of [await person('eve', ['contacts:manage', 'audit:view']), await person('leo', [])]) {
+  for (const lacking of [
+    await person('eve', ['contacts:manage', 'audit:view']),
+    await person('leo', ['integrations:view']),
+  ]) {
     expect((await call('GET', `/approvals/${approval}`, lacking)).status).toBe(404);
     expect(await approve(approval, lacking)).toBe(404);
   }

@@ -122,6 +122,13 @@ test('apply requests the approval of a second person, and the same command goes 
   writeFileSync(path('other.json'), JSON.stringify(other));
   const refused = await runCommand(['apply', '-f', path('other.json'), '--json'], ann);
   expect([refused.code, JSON.parse(refused.stdout)]).toMatchObject([4, { approvals: [{ act: 'policies' }] }]);
+  // The response is checked against the OpenAPI document.
+  const request = { method: 'POST', token: ann['KEYTURN_OPERATOR_TOKEN'], body: { documents: [other] } };
+  expect((await server.adminFetch('/configuration/apply', request)).json).toMatchObject({
+    code: 'approval_required',
+    approvals: [{ act: 'policies', state: 'pending', name: expect.any(String) }],
+    review: { changes: [{ kind: 'policies' }] },
+  });
   expect((await runCommand(['apply', '-f', file], ann)).code).toBe(0);
   expect(await policies()).toMatchObject([{ name: 'keys_only', stage: 'report' }]);
   expect(await runCommand(['apply', '-f', file], ann)).toMatchObject({ code: 0, stdout: 'Nothing changes.\n' });

@@ -124,7 +124,7 @@ const fields = {
   subject: z
     .strictObject({
       type: z
-        .enum(['client', 'access_key', 'contact', 'organization', 'root_key'])
+        .enum(['client', 'access_key', 'contact', 'organization', 'deleted_contact', 'root_key'])
         .meta({ description: 'What kind of thing it is.' }),
       id: z.string().meta({ description: 'Its ID; the Client ID of a client.' }),
       name: z.string().meta({ description: 'Its name at the time of the request.' }),

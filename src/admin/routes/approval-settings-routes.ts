@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type ApprovalSettings, guardedActs } from '../../approvals/approval.ts';
+import { type ApprovalSettings, deploymentActs, guardedActs } from '../../approvals/approval.ts';
 import { findOwnSettings, findSettingsFor, findUnapprovable, saveSettings } from '../../approvals/approval-settings.ts';
 import { appendAuditEvent } from '../../audit/audit-log.ts';
 import { describePermission } from '../../contacts/contact.ts';
@@ -76,8 +76,8 @@ export function approvalSettingsEndpoints(core: Core): Endpoint[] {
           acts: body.acts ? guardedActs.filter((act) => body.acts?.includes(act)) : before.acts,
           revealHours: body.reveal_hours === undefined ? before.revealHours : body.reveal_hours,
         };
-        if (id !== deploymentOrganization && after.acts.includes('root_key')) {
-          throw invalidField('acts', 'the root key belongs to the deployment');
+        if (id !== deploymentOrganization && after.acts.some((act) => deploymentActs.includes(act))) {
+          throw invalidField('acts', 'the root key and the audit log belong to the deployment');
         }
         const at = new Date(core.clock());
         const lacking = await findUnapprovable(core.unlimitedDatabase, id, after, at);

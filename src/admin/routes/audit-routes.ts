@@ -120,6 +120,7 @@ export function auditEndpoints(core: Core): Endpoint[] {
       operationId: 'eraseAuditEvents',
       permission: 'contacts:manage',
       asksProof: true,
+      approval: { act: 'erase', of: 'deleted_contact' },
       summary: 'Erase the personal values of a deleted contact in the audit log. This cannot be undone',
       body: z.strictObject({ contact_id: z.uuid().meta({ description: 'The ID of the deleted contact.' }) }),
       example: { contact_id: '5b1e7c3a-90d4-4c1e-8f27-6a0d2b9c4e18' },

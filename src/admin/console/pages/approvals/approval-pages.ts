@@ -42,6 +42,7 @@ export const actNames: Record<ShownApproval['act'], Message> = {
   reveal: msg('Show the secret again'),
   revoke_all: msg('Revoke all tokens'),
   delete: msg('Delete'),
+  erase: msg('Erase personal values in the audit log'),
   root_key: msg('Rotate the root key'),
   policies: msg('Change policies'),
 };

@@ -1,5 +1,5 @@
 import { html } from 'htm/preact';
-import { guardedActs } from '../../../../approvals/approval.ts';
+import { deploymentActs, guardedActs } from '../../../../approvals/approval.ts';
 import type { KeyturnError } from '../../../../errors.ts';
 import { deploymentOrganization } from '../../../../storage/organization-limit.ts';
 import { t } from '../../languages/translate.ts';
@@ -74,7 +74,7 @@ function show(visit: Visit, form: URLSearchParams, problem?: KeyturnError): Repl
             <fieldset class="checks">
               <legend>${t('Acts that a second person has to approve')}</legend>
               ${guardedActs
-                .filter((act) => isDeployment || act !== 'root_key')
+                .filter((act) => isDeployment || !deploymentActs.includes(act))
                 .map((act) =>
                   checkbox({
                     name: 'acts',

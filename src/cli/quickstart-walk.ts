@@ -29,7 +29,7 @@ const operator = { name: 'Quickstart operator', email: 'operator@example.com', e
 export async function walkThroughQuickstart(
   core: Core,
   urls: { publicUrl: string; adminUrl: string },
-  options: { json?: true; verbose?: true },
+  options: { json?: true; verbose?: true; once?: true },
 ): Promise<() => Promise<string>> {
   const steps: { title: string; curl: string; status: number; body: unknown }[] = [];
   const step = async (
@@ -165,7 +165,7 @@ export async function walkThroughQuickstart(
   };
   const consoleUrl = await newLink();
   if (!options.json) {
-    print(whatNext(core.config, { ...urls, consoleUrl }, { firstTokenMs, requests }));
+    print(whatNext(core.config, { ...urls, consoleUrl }, { firstTokenMs, requests, stops: options.once === true }));
     return newLink;
   }
   print(
@@ -257,7 +257,7 @@ function showStep(number: number, title: string, call: Call, answer: Pick<Answer
 function whatNext(
   config: Config,
   urls: Urls & { consoleUrl: string },
-  { firstTokenMs, requests }: { firstTokenMs: number; requests: number },
+  { firstTokenMs, requests, stops }: { firstTokenMs: number; requests: number; stops: boolean },
 ): string {
   const next = {
     'Your own clients': `repeat steps 2 and 3 with your names; all endpoints: ${urls.adminUrl}/admin/v1/openapi.json`,
@@ -278,6 +278,9 @@ The integration requested ${requests} tokens during the rotation. None of the re
 ${paint('bold', 'Next steps')}
 ${sheet(next)}
 
-${paint('bold', 'Console')}, where the rotation can be watched, ended or undone. The link works once, within ten minutes:
-${urls.consoleUrl}`;
+${
+  stops
+    ? 'The server stops now. Without --once it keeps running, and a link to the console is printed here.'
+    : `${paint('bold', 'Console')}, where the rotation can be watched, ended or undone. The link works once, within ten minutes:\n${urls.consoleUrl}`
+}`;
 }

@@ -102,6 +102,13 @@ describe('a running quickstart', () => {
   });
 });
 
+test('quickstart --once prints no link, because its server has stopped', async () => {
+  const { code, stdout } = await runCommand(['quickstart', '--once'], environment);
+  expect(code).toBe(0);
+  expect(stdout).toContain('The server stops now.');
+  expect(stdout).not.toContain('/console/sign-in');
+});
+
 test('quickstart exits with 1, names a port in use and says what to do', async () => {
   const port = Number(environment['KEYTURN_PORT']);
   const taken = createServer();

@@ -82,6 +82,13 @@ export async function problemsOf(page: Page): Promise<string[]> {
       const isLabelled = !['none', 'normal'].includes(getComputedStyle(cell, '::before').content);
       if (acts && acts === cell.textContent.trim() && isLabelled) found.push('a label before the act ' + acts);
     }
+    const range = document.createRange();
+    for (const cell of innerWidth < 1000 ? [] : document.querySelectorAll('.table td .whole')) {
+      const [text] = cell.childNodes;
+      if (text?.nodeType !== 3 || /[ -]/.test(text.data)) continue;
+      range.selectNodeContents(text);
+      if (range.getClientRects().length > 1) found.push('a word is broken: ' + text.data.slice(0, 40));
+    }
     const boxes = [...document.querySelectorAll('main button, main .button')]
       .map((button) => ({ text: button.textContent.trim(), box: button.getBoundingClientRect() }))
       .filter(({ box }) => box.width > 0);

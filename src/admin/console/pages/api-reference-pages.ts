@@ -109,8 +109,8 @@ function group(tag: string, description: string, operations: readonly Operation[
       rows: operations
         .filter(({ tags }) => tags[0] === tag)
         .map((operation) => [
-          html`<a href=${`/console/api/${operation.operationId}`}>${operation.operationId}</a>`,
-          html`<code>${requestLine(operation)}</code>`,
+          html`<a class="whole" href=${`/console/api/${operation.operationId}`}>${operation.operationId}</a>`,
+          html`<code class="whole">${requestLine(operation)}</code>`,
           withCode(operation.summary),
         ]),
     })}`;
@@ -138,8 +138,8 @@ function operationPage(operation: Operation): VNode {
         columns: [{ label: 'Name' }, { label: 'In' }, { label: 'Type' }, { label: 'Description' }],
         rows: parameters.map((each) => [
           nameCell(each.name, each.required),
-          each.in,
-          typeOf(each.schema),
+          html`<span class="whole">${each.in}</span>`,
+          html`<span class="whole">${typeOf(each.schema)}</span>`,
           withCode(each.description ?? ''),
         ]),
       })}`
@@ -175,7 +175,7 @@ function bodyOf({ document }: Operation, label: string, content: Content): VNode
     const { properties = {}, required = [], description } = resolve(document, schema);
     const rows = Object.entries(properties).map(([name, member]) => [
       nameCell(name, required.includes(name)),
-      typeOf(member),
+      html`<span class="whole">${typeOf(member)}</span>`,
       withCode(member.description ?? resolve(document, member).description ?? ''),
     ]);
     const code = typeof example === 'string' ? example : JSON.stringify(example, null, 2);
@@ -209,7 +209,7 @@ function curlOf({ method, path, base, isAdmin, requestBody, responses }: Operati
 }
 
 function nameCell(name: string, required: boolean | undefined): VNode {
-  return html`<code>${name}</code>${required && html` <span class="hint">required</span>`}`;
+  return html`<code class="whole">${name}</code>${required && html` <span class="hint">required</span>`}`;
 }
 
 function resolve({ components }: Document, schema: Schema): Schema {

@@ -33,7 +33,7 @@ export function sessionTable(visit: Visit, at: string, sessions: readonly ShownS
         ><span class="under">${session.user_agent ?? ''}</span>`,
       session.address === null
         ? html`<span class="muted">${t('unknown')}</span>`
-        : html`<code>${session.address}</code>`,
+        : html`<code class="whole">${session.address}</code>`,
       html`${fromNow(session.created_at, visit.now)}<span class="under">${t('with {method}', { method: t(methodNames[session.method]) })}</span>`,
       fromNow(session.last_seen_at, visit.now),
       fromNow(session.expires_at, visit.now),

@@ -36,7 +36,16 @@ export function withinReach(core: Core, endpoint: Endpoint): Endpoint {
 }
 
 /** Members that name an operator. */
-const nameMembers = ['created_by', 'ended_by', 'marked_by', 'issued_by', 'requested_by', 'decided_by', 'by'];
+const nameMembers = [
+  'created_by',
+  'ended_by',
+  'marked_by',
+  'issued_by',
+  'invited_by',
+  'requested_by',
+  'decided_by',
+  'by',
+];
 
 /** Members of a notice that are sentences about `data.by`. */
 const sentenceMembers = ['title', 'message', 'next_step'];

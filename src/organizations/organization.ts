@@ -2,6 +2,9 @@ import type { Ceiling } from '../clients/ceiling.ts';
 import type { Labels } from '../clients/client-details.ts';
 import type { PortalSettings } from './portal-settings.ts';
 
+/** Name of the deployment's own organization until an operator changes it. */
+export const unnamedDeployment = 'This deployment';
+
 /**
  * A customer or partner of the deployment. Contacts and integrations belong to one organization, and access keys through
  * their contact. The deployment has an organization of its own.

@@ -135,6 +135,34 @@ it('is answered by every endpoint with the same statements as a thing that does 
   expect(endpoints).toBeGreaterThan(40);
 });
 
+it('is neither changed nor deleted with any If-Match, with the same statements as a thing that does not exist', async () => {
+  const revisions = new Map<string, string>();
+  for (const { method, path, reach } of adminEndpoints(server.core)) {
+    if (reach !== 'organization' || !/^\/(clients\/\{client_id\}|(contacts|access-keys)\/\{id\})$/.test(path)) continue;
+    const { theirs, missing } = idsIn(path);
+    if (method === 'get') {
+      const { headers } = await server.adminFetch(fillIn(path, theirs), { token: other.token });
+      revisions.set(path, headers.get('etag') ?? '');
+    }
+    if (!/patch|delete/.test(method)) continue;
+    for (const revision of [revisions.get(path) ?? '', '"1"', '*']) {
+      const [one, two] = await askBoth(theirs, missing, (ids) => (headers) => {
+        const body = method === 'patch' ? { body: { name: 'X' } } : {};
+        const conditional = { ...headers, 'if-match': revision };
+        return server.adminFetch(fillIn(path, ids), {
+          method: method.toUpperCase(),
+          token,
+          headers: conditional,
+          ...body,
+        });
+      });
+      await expectSame(`${method} ${path} ${revision}`, one, theirs, two, missing);
+      expect([method, path, one.status]).toEqual([method, path, 404]);
+    }
+  }
+  expect([...revisions.values()].filter((tag) => tag !== '')).toHaveLength(3);
+});
+
 it('is found by no filter, search and audit list, with the same statements as an unknown id', async () => {
   for (const [list, theirs, unknown] of [
     ['/audit-events?target=', other.client, generateClientId()],
@@ -158,12 +186,22 @@ it('is found by no filter, search and audit list, with the same statements as an
   }
 });
 
-it('is not continued by a cursor, and shows nothing behind it', async () => {
-  for (const name of ['Also theirs', 'Theirs as well']) {
-    const contact = { name, email: 'x@example.com' };
-    await server.adminFetch('/contacts', { method: 'POST', token: other.token, body: contact });
+it('is not continued by a cursor of any list, and shows nothing behind it', async () => {
+  const lists = ['/contacts', '/clients', '/access-keys', '/audit-events', '/notices', '/expirations'];
+  for (const as of [token, other.token]) {
+    const name = as === token ? 'Mine' : 'Theirs as well';
+    const make = async (path: string, body: object) =>
+      (await server.adminFetch(path, { method: 'POST', token: as, body })).json;
+    for (const nth of [1, 2, 3]) {
+      const { id } = await make('/contacts', { name, email: 'x@example.com' });
+      const ends = new Date(Date.now() + nth * 86_400_000).toISOString();
+      await make(`/contacts/${id}/access-keys`, { name, permissions: {}, expires_at: ends });
+      await make('/clients', { name, kind: 'integration' });
+      // Makes a notice.
+      await make(`/contacts/${id}/operator-token`, {});
+    }
   }
-  for (const list of ['/contacts', '/audit-events']) {
+  for (const list of lists) {
     const { json: theirs } = await server.adminFetch(`${list}?limit=1`, { token: other.token });
     const { json: mine } = await server.adminFetch(`${list}?limit=1`, { token });
     const follow = (cursor: string) => (headers: Record<string, string>) =>

@@ -42,6 +42,10 @@ async function fill(name: string, organizationId?: string): Promise<World> {
   await act(`/clients/${client}/authorization-token`);
   const regeneration = await rotate(`/clients/${client}`);
   const keyRegeneration = await rotate(`/access-keys/${key}`);
+  const { id: idle } = await act(`/contacts/${contact}/access-keys`, { name: `${name} idle`, permissions: {} });
+  const { confirmation } = await act(`/access-keys/${idle}/regeneration/review`);
+  await act(`/access-keys/${idle}/handover`, { confirmation, contact_id: contact });
+  await act('/invitations', { name, email: `${randomUUID()}@example.com`, permissions: [], ...of });
   return { client, contact, key, regeneration, keyRegeneration };
 }
 
@@ -288,6 +292,8 @@ describe('two people of different organizations', () => {
   let bob: string;
 
   beforeAll(async () => {
+    // Every list has a second page.
+    await fill('Own thing', organization);
     const { id } = await server.post('/organizations', { name: 'Other' });
     ann = await server.enter({ organization_id: organization, email: 'ann@own.example', name: 'Ann' }, permissions);
     bob = await server.enter({ organization_id: id, email: 'bob@other.example', name: 'Bob' }, permissions);
@@ -307,19 +313,18 @@ describe('two people of different organizations', () => {
   });
 
   it('get nothing of each other with a cursor', async () => {
-    for (const section of ['integrations', 'access-keys', 'contacts', 'audit']) {
-      const { text } = await server.open(
-        `/portal/${section}?limit=10&order=${section === 'audit' ? 'at' : 'name'}`,
-        ann,
-      );
-      const [, cursor = ''] = /[?&;]cursor=([^"&]+)/.exec(text) ?? [];
-      const { status, text: seen } = await server.open(`/portal/${section}?limit=10&cursor=${cursor}`, bob);
-      expect([section, status < 500, seen.includes('Own thing'), seen.includes('Ann')]).toEqual([
-        section,
-        true,
-        false,
-        false,
-      ]);
+    const lists = {
+      integrations: '/clients',
+      'access-keys': '/access-keys',
+      contacts: '/contacts',
+      audit: '/audit-events',
+    };
+    for (const [section, list] of Object.entries(lists)) {
+      const of = list === '/audit-events' ? '' : `&organization_id=${organization}`;
+      const { json } = await server.adminFetch(`${list}?limit=1${of}`);
+      const { status, text: seen } = await server.open(`/portal/${section}?cursor=${json.next_cursor}`, bob);
+      const shown = ['Own thing', 'Ann', organization, ...Object.values(own)].filter((each) => seen.includes(each));
+      expect([section, typeof json.next_cursor, status, shown]).toEqual([section, 'string', 200, []]);
     }
   });
 

@@ -1,6 +1,8 @@
+import { launchBrowser } from '../console/console-server.ts';
 import { type PortalServer, startPortal } from '../portal/portal-server.ts';
+import { describeWith } from '../programs.ts';
 import { type HostileProvider, startHostileProvider } from './hostile-provider.ts';
-import { createBrowser, leadsTo } from './openid-provider.ts';
+import { createBrowser, leadsTo, startOpenidProvider } from './openid-provider.ts';
 
 let server: PortalServer;
 /** Accepts everyone. */
@@ -8,10 +10,11 @@ let provider: HostileProvider;
 let organization: string;
 let id: string;
 let ofDeployment: string;
+let time = Date.now();
 
 beforeAll(async () => {
   provider = await startHostileProvider('keyturn');
-  server = await startPortal({ env: { KEYTURN_SSO_ALLOWED_NETWORKS: '127.0.0.0/8' } });
+  server = await startPortal({ clock: () => time, env: { KEYTURN_SSO_ALLOWED_NETWORKS: '127.0.0.0/8' } });
   organization = (await server.post('/organizations', { name: 'Acme', external_id: 'acme' })).id;
   const given = { name: 'Acme login', issuer: provider.issuer, client_id: 'keyturn' };
   const grants = [{ value: 'admins', permissions: ['integrations:view', 'integrations:edit', 'api_key:manage'] }];
@@ -77,4 +80,45 @@ test('a logout token to the portal ends the sessions there', async () => {
   const answer = await fetch(`${server.portalUrl}/back-channel-logout/${id}`, { method: 'POST', body });
   expect(answer.status).toBe(200);
   expect(await look(browser)).not.toBe(200);
+});
+
+describeWith('Chromium')('in a browser, at node-oidc-provider', () => {
+  test('a person signs in, generates, proves who they are again, and is signed out by the provider', async () => {
+    const real = await startOpenidProvider();
+    await using ends = new AsyncDisposableStack();
+    ends.defer(() => real.close());
+    real.people.set('dora', { email: 'dora@boreal.example', email_verified: true, groups: ['admins'] });
+    const { id: boreal } = await server.post('/organizations', { name: 'Boreal', external_id: 'boreal' });
+    await server.post('/identity-providers', {
+      name: 'Boreal login',
+      issuer: real.issuer,
+      client_id: real.clientId,
+      client_secret: real.clientSecret,
+      scope: 'openid profile email groups',
+      grants: [{ value: 'admins', permissions: ['integrations:view', 'api_key:manage'] }],
+      organization_id: boreal,
+    });
+    const browser = await launchBrowser();
+    ends.defer(() => browser.close());
+    const page = await browser.newPage();
+    const press = (name: string) => page.getByRole('button', { name, exact: true }).click();
+    await page.goto(`${portal()}/portal/integrations/new`);
+    await page.getByText('Sign in with your organization').click();
+    await page.locator('[name=q]').fill('boreal');
+    await page.locator('[name=q]').press('Enter');
+    await press('Sign in with Boreal login');
+    await page.getByLabel('Account').fill('dora');
+    await press('Log in');
+    await page.getByLabel('Name', { exact: true }).fill('Order sync');
+    await press('Review');
+    await page.getByText('Nothing has been changed yet').waitFor();
+    time += 16 * 60_000;
+    await page.locator('main form button.primary').click();
+    await page.getByRole('heading', { name: 'Confirm it’s you' }).waitFor();
+    await page.locator('main form button').first().click();
+    await page.getByLabel('Account').fill('dora');
+    await press('Log in');
+    await press('Continue');
+    expect(await page.locator('#client-secret').textContent()).toMatch(/^kts_/);
+  });
 });

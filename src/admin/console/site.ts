@@ -1,5 +1,7 @@
 import type { Context } from 'koa';
+import { unnamedDeployment } from '../../organizations/organization.ts';
 import type { PortalSettings } from '../../organizations/portal-settings.ts';
+import { t } from './languages/translate.ts';
 
 /**
  * A website that is made of the pages of the console. Pages write canonical paths, which begin with `/console`. A request
@@ -31,7 +33,12 @@ export function createPageCheck(pages: readonly { method: 'get' | 'post'; path: 
 
 /** Makes pages look like a product of the host. */
 export function showLook(ctx: Context, look: PortalSettings): void {
-  ctx.state['look'] = look;
+  ctx.state['look'] = { ...look, name: look.name === null ? null : shownProvider(look.name) };
+}
+
+/** Returns the name of the deployment for people of organizations. Only the name that nobody has chosen is translated. */
+export function shownProvider(name: string): string {
+  return name === unnamedDeployment ? t('This deployment') : name;
 }
 
 /** Returns how the page of a request looks; undefined for Keyturn's own look. */

@@ -3,6 +3,7 @@ import { html } from 'htm/preact';
 import type { Context } from 'koa';
 import type { VNode } from 'preact';
 import type { Core } from '../../core.ts';
+import { unnamedDeployment } from '../../organizations/organization.ts';
 import { findPortalSettings } from '../../organizations/organization-store.ts';
 import type { PortalSettings } from '../../organizations/portal-settings.ts';
 import { passkeySite } from '../../passkeys/verify-passkey.ts';
@@ -18,7 +19,7 @@ import { findSignInLink, proveAgain, signIn } from '../console/sign-in/prove.ts'
 import { type Session, setSessionCookie, visitorOf } from '../console/sign-in/session.ts';
 import { confirmForm, organizationForm, ownPath, providerForm, refused } from '../console/sign-in/sign-in-forms.ts';
 import { singleSignOn } from '../console/sign-in/single-sign-on.ts';
-import { lookOf, showLook, siteOf } from '../console/site.ts';
+import { lookOf, showLook, shownProvider, siteOf } from '../console/site.ts';
 import { createAttemptLimit } from '../operator-auth.ts';
 import { proofSteps } from './proof-steps.ts';
 import { mailSignIn } from './sign-in-by-mail.ts';
@@ -58,7 +59,9 @@ export function portalSignIn(core: Core, addressOf: (request: Context['req']) =>
 
   /** Renders the ways in for people who have no link of the host product. */
   function waysIn(ctx: Context, next: string | null): VNode {
-    return html`${passkeyForm(next)} ${mail.form(ctx, next)} ${organizationForm(next)}`;
+    // A provider leads back without the cookies of the frame, and most do not let themselves be framed.
+    const isFramed = ctx.get('Sec-Fetch-Dest') === 'iframe';
+    return html`${passkeyForm(next)} ${mail.form(ctx, next)} ${!isFramed && organizationForm(next)}`;
   }
 
   function findPresented(ctx: Context, code: string) {
@@ -211,7 +214,8 @@ function dress(ctx: Context, settings: PortalSettings): void {
 
 /** Returns the name of the host product. */
 function providerOf(ctx: Context): string {
-  return lookOf(ctx)?.name ?? t('your provider');
+  const name = lookOf(ctx)?.name;
+  return !name || name === shownProvider(unnamedDeployment) ? t('your provider') : name;
 }
 
 function show(ctx: Context, title: string, body: VNode, operator?: Session['operator']): void {
@@ -234,7 +238,7 @@ function showRefusal(ctx: Context, problem: string | undefined, waysIn?: VNode):
     <h1>${t('You are not signed in')}</h1>
     ${problem && notice('bad', problem)}
     <p>${t('Open this page from {provider}. There you are signed in already.', { provider })}</p>
-    ${returnUrl && html`<p><a class="button primary" href=${returnUrl}>${t('Go to {provider}', { provider })}</a></p>`}
+    ${returnUrl && html`<p><a class="button primary" href=${returnUrl} target="_top">${t('Go to {provider}', { provider })}</a></p>`}
     ${waysIn} ${problem && html`<p><a href="/console/">${t('Continue, if you are signed in here already')}</a></p>`}
   </div>`;
   if (problem && ctx.status === 404) ctx.status = 401;

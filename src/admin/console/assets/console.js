@@ -45,12 +45,9 @@ function tick() {
 }
 if (clocks.length > 0) setInterval(tick, 1000);
 
-// Show times in the time zone of the viewer, with UTC as the title.
-// English has ISO 8601, as in the texts of the server.
-const [day, minute] = [
-  { month: '2-digit', day: '2-digit' },
-  { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },
-];
+// Show times in the time zone of the viewer, with UTC as the title. English has ISO 8601, like the server.
+const day = { month: '2-digit', day: '2-digit' };
+const minute = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' };
 const clock = new Intl.DateTimeFormat(lang === 'en' ? 'sv-SE' : lang, { year: 'numeric', ...day, ...minute });
 const hours = new Intl.DateTimeFormat(lang, { ...day, ...minute });
 const zone = new Intl.DateTimeFormat(lang, { timeZoneName: 'short' });
@@ -171,14 +168,17 @@ for (const field of document.querySelectorAll('[data-pick]:is(input, textarea):n
   show([]);
 }
 
-// Keep the focus on the control that has sent the filters of a list.
+// Keep the focus on the control that has sent the filters of a list, unless the browser denies storage in a frame.
 const keptFocus = `focus ${location.pathname}`;
-for (const form of document.querySelectorAll('form.filters')) {
-  form.addEventListener('submit', () => sessionStorage.setItem(keptFocus, document.activeElement?.id ?? ''));
+try {
+  document.getElementById(sessionStorage.getItem(keptFocus))?.focus();
+  sessionStorage.removeItem(keptFocus);
+  for (const form of document.querySelectorAll('form.filters')) {
+    form.addEventListener('submit', () => sessionStorage.setItem(keptFocus, document.activeElement?.id ?? ''));
+  }
+} catch {
+  // The page keeps no focus.
 }
-const focused = sessionStorage.getItem(keptFocus);
-sessionStorage.removeItem(keptFocus);
-if (focused) document.getElementById(focused)?.focus();
 
 // Search everything: `/` or Ctrl+K moves to the field, the server is asked while typing, and arrow keys walk the results.
 if (find) {

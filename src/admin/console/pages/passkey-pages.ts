@@ -59,7 +59,7 @@ async function show(visit: Visit, problem?: KeyturnError): Promise<Extract<Reply
     title: t('Your passkeys'),
     body: html`${pageHeading({
       title: t('Your passkeys'),
-      lead: t('Sign in with your fingerprint, your face, a PIN or a security key instead of an operator token.'),
+      lead: t('Sign in with your fingerprint, your face, a PIN or a security key.'),
       back: { path: '/console/sessions', label: t('Your sessions') },
     })}
       ${problem && notice('bad', translate(problem.message))}

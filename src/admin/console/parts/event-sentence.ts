@@ -4,6 +4,7 @@ import { erasedValue } from '../../../audit/personal-values.ts';
 import { hiddenActor } from '../../within-reach.ts';
 import { type Message, msg, rich, t, translate } from '../languages/translate.ts';
 import type { Listed, ShownEvent, Visit } from '../page.ts';
+import { shownProvider } from '../site.ts';
 import { fromNow } from './elements.ts';
 
 const shownEvents = '5';
@@ -149,7 +150,7 @@ export function eventSentence(visit: Visit, event: ShownEvent): VNode {
   const by = shownValue(event, event.actor_name) || t('An unknown caller');
   const actor =
     event.actor === hiddenActor
-      ? html`<span class="strong">${by}</span>`
+      ? html`<span class="strong">${shownProvider(by)}</span>`
       : html`<a href=${`/console/audit?actor=${encodeURIComponent(event.actor)}`}>${by}</a>`;
   // Fall back to the name of the action, which is plain English.
   const sentence = sentences[event.action];

@@ -179,8 +179,9 @@ export function singleSignOn(core: Core, { urlOf, visitorOf, limited, showSignIn
     const next = ctx.URL.searchParams.get('next');
     const providers = text === '' ? [] : await core.providers.findFor(text.trim());
     if (providers.length > 0) return await showSignIn(ctx, { next, providers, isOfOrganization: true });
-    const problem =
-      'No organization with an identity provider was found. Check the address, or ask your administrator.';
+    const problem = t(
+      'No organization with an identity provider was found. Check the address, or ask your administrator.',
+    );
     await showSignIn(ctx, { next }, { status: 404, problem });
   }
 }

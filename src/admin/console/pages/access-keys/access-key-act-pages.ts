@@ -113,14 +113,12 @@ export const accessKeyActPages: readonly Page[] = [
         value,
         standalone,
         said: html`<p>${rich('<strong>Generated.</strong> Copy the new key before you leave this page.')}</p>
-          <p>
-            ${
-              Date.parse(previous.retires_at) <= visit.core.clock()
-                ? t('The previous key no longer works.')
-                : html`${rich('The previous key works until {at}.', { at: exactMoment(previous.retires_at) })}
-                    <a href=${`/console/access-keys/${id}/regenerations/${regeneration}/undo`}>${t('Undo rotation…')}</a>`
-            }
-          </p>`,
+          ${
+            Date.parse(previous.retires_at) <= visit.core.clock()
+              ? html`<p>${t('The previous key no longer works.')}</p>`
+              : html`<p>${rich('The previous key works until {at}.', { at: exactMoment(previous.retires_at) })}</p>
+                  <p><a href=${`/console/access-keys/${id}/regenerations/${regeneration}/undo`}>${t('Undo rotation…')}</a></p>`
+          }`,
       });
     },
   }),

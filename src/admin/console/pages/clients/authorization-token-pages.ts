@@ -93,7 +93,7 @@ async function showToken(visit: Visit, { access_token: token, scope }: IssuedAut
   return {
     title: t(title),
     section: 'integrations',
-    body: html`${pageHeading({ title, back: { path: at, label: name } })}
+    body: html`${pageHeading({ title: t(title), back: { path: at, label: name } })}
       ${notice('ok', html`<p>${rich('<strong>Issued.</strong> Copy the token now. It is shown here for ten minutes and cannot be shown again later. An earlier token was revoked.')}</p>`)}
       <section class="card" aria-label=${t('Token')}>
         ${copyable({ id: 'access-token', label: t('Access token'), value: token })}

@@ -42,7 +42,7 @@ const methods: Record<AuthMethod, Method> = {
   workload_identity: {
     noun: 'identity',
     label: msg('Tokens of a trusted platform, without any secret'),
-    needs: msg('Create a trust of this integration first, under “Workload identities”.'),
+    needs: msg('Operators create a trust of this integration first, under “Workload identities”.'),
   },
 };
 

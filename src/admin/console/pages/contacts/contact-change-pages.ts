@@ -209,9 +209,13 @@ export const contactActPages: readonly Page[] = [
 
 /** Says what is deleted with a contact, and what has to be disabled first. */
 async function ownedThings(visit: Visit, contact: ShownContact): Promise<string> {
-  const token = contact.operator_token_hint === null ? '' : ' and its operator token';
+  const hasToken = contact.operator_token_hint !== null;
   if (!visit.can('integrations:view')) {
-    return `The contact${token} and its access keys are deleted. Its access keys must be disabled or expired.`;
+    return hasToken
+      ? t(
+          'The contact, its operator token and its access keys are deleted. Its access keys must be disabled or expired.',
+        )
+      : t('The contact and its access keys are deleted. Its access keys must be disabled or expired.');
   }
   const count = async (status?: string) => {
     const query = { count: 'true', limit: '1', status };
@@ -219,9 +223,17 @@ async function ownedThings(visit: Visit, contact: ShownContact): Promise<string>
     return body.total?.count ?? 0;
   };
   const [all, enabled] = [await count(), await count('enabled')];
-  const keys = all === 1 ? '1 access key' : `${all} access keys`;
-  const first = enabled === 1 ? '1 of them is' : `${enabled} of them are`;
-  return `The contact${token}${all > 0 ? ` and its ${keys}` : ''} are deleted.${enabled > 0 ? ` ${first} still enabled, and must be disabled first.` : ''}`;
+  const what = hasToken
+    ? t(
+        'The contact and its operator token are deleted{all, plural, =0 {} one {, with # access key} other {, with # access keys}}.',
+        { all },
+      )
+    : t('The contact is deleted{all, plural, =0 {} one {, with # access key} other {, with # access keys}}.', { all });
+  const first = t(
+    '{enabled, plural, one {# access key is still enabled, and must be disabled first.} other {# access keys are still enabled, and must be disabled first.}}',
+    { enabled },
+  );
+  return enabled > 0 ? `${what} ${first}` : what;
 }
 
 export function of({ params }: Visit) {

@@ -24,7 +24,7 @@ import { accessKeyTable } from '../access-keys/access-key-parts.ts';
 export const contactsPage = listPage<ShownContact>({
   section: 'contacts',
   title: msg('Contacts'),
-  lead: msg('People and partners that hold access keys, and the operators of this console.'),
+  lead: msg('People and partners, their permissions and their access keys.'),
   action: { permission: 'contacts:manage', path: '/console/contacts/new', label: msg('New contact') },
   further: { path: '/console/invitations', label: msg('Invitations') },
   route: 'GET /contacts',
@@ -167,9 +167,14 @@ function operator(visit: Visit, contact: ShownContact, at: string): VNode {
         contact.permissions.length > 0
           ? html`<ul>${contact.permissions.map((each) => html`<li>${permissionLabel(each)}</li>`)}</ul>`
           : html`<span class="muted">${t('none')}</span>`,
-      [t('Operator token')]: hint
-        ? html`<code>${hint}</code>`
-        : html`<span class="muted">${t('none (this contact cannot sign in)')}</span>`,
+      // In the portal, people sign in without one.
+      ...(hint === null && visit.site.name === 'portal'
+        ? {}
+        : {
+            [t('Operator token')]: hint
+              ? html`<code>${hint}</code>`
+              : html`<span class="muted">${t('none (this contact cannot sign in)')}</span>`,
+          }),
     })}
     ${
       mayIssue &&

@@ -8,10 +8,11 @@ import type { ConsoleServer } from './console-server.ts';
 
 /** The pages of the console, with typical data, and what is checked on each of them. */
 
-const hostile = `<script>window.wasRun=1</script><img src=x onerror="window.wasRun=1">"'&`;
+/** Text that must not be run as markup. */
+export const hostile = `<script>window.wasRun=1</script><img src=x onerror="window.wasRun=1">"'&`;
 
 /** A page that a form leads to: opens the path and submits the form. */
-type FormPage = { path: string; submit: (page: Page) => Promise<void> };
+export type FormPage = { path: string; submit: (page: Page) => Promise<void> };
 
 /** Paths of pages by the names of their screenshots. */
 export const paths: Record<string, string | FormPage> = {
@@ -61,8 +62,8 @@ export const paths: Record<string, string | FormPage> = {
 };
 
 /** Opens each page, one after the other. Yields the name of the page that is open. */
-export async function* openEach(page: Page, url: string): AsyncGenerator<string> {
-  for (const [name, path] of Object.entries(paths)) {
+export async function* openEach(page: Page, url: string, pages = paths): AsyncGenerator<string> {
+  for (const [name, path] of Object.entries(pages)) {
     await page.goto(url + (typeof path === 'string' ? path : path.path));
     if (typeof path !== 'string') await path.submit(page);
     yield name;

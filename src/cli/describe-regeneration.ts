@@ -1,3 +1,4 @@
+import { type GracePeriodProposal, usualGracePeriod } from '../regeneration/propose-grace-period.ts';
 import { plain, sheet } from './terminal.ts';
 
 /** Members of a source that say which one it is. */
@@ -19,7 +20,8 @@ type ShownUse = { last_used_at: string | null; used_by: ShownUser[]; used_by_oth
 
 export type ShownReview = {
   confirmation: string;
-  impact: ShownUse & {
+  impact: Omit<ShownUse, 'used_by'> & {
+    used_by: ShownJudged[];
     /** Absent for an access key. */
     keys?: (ShownUse & { type: string; kid: string | null; thumbprint: string; ends: boolean })[];
     awaits_first_use: boolean;
@@ -67,6 +69,21 @@ export function describeReview({ impact }: ShownReview): string {
     );
   }
   return lines.join('\n');
+}
+
+/** Describes the grace period of a rotation, and why a longer one is proposed, if one is. @param overlap in seconds. */
+export function describeGracePeriod(overlap: number, { seconds, longestPause }: GracePeriodProposal): string {
+  const reason =
+    seconds > usualGracePeriod
+      ? ` A source pauses for up to ${inWords(longestPause)} between two uses, so at least ${inWords(seconds)} is proposed.`
+      : '';
+  return `Grace period: ${overlap === 0 ? 'none' : inWords(overlap)}.${reason}`;
+}
+
+function inWords(seconds: number): string {
+  if (seconds < 7_200) return `${Math.ceil(seconds / 60)} minutes`;
+  const hours = Math.ceil(seconds / 3_600);
+  return hours < 48 ? `${hours} hours` : `${Math.round(hours / 24)} days`;
 }
 
 /** Describes a regeneration and the sources that use its secrets. */

@@ -1,10 +1,12 @@
 import { type Command, Option } from 'commander';
 import { authMethods } from '../clients/client.ts';
 import { KeyturnError } from '../errors.ts';
+import { proposeGracePeriod } from '../regeneration/propose-grace-period.ts';
 import { describeId, nameOf, type PageOptions, presentPage, readPage, type Subject, withPages } from './acts.ts';
 import { callAdmin, type Json, type Page } from './call-admin.ts';
 import { type KeyOptions, toReplacement, withProof } from './client-keys.ts';
 import {
+  describeGracePeriod,
   describeRegeneration,
   describeReview,
   describeSource,
@@ -70,7 +72,7 @@ function addRegenerate(parent: Command, subject: RegenerateSubject): void {
     .argument(`<${parameter}>`, describeId(parameter))
     .option(
       '--overlap <time>',
-      'grace period during which the previous one stays valid: 90s, 45m, 24h, 30d, or a number of seconds (default: 24h)',
+      'grace period during which the previous one stays valid: 90s, 45m, 24h, 30d, or a number of seconds (default: 24h, or more if a source pauses for longer between two uses)',
       duration,
     )
     .option('--finish-when-unused', 'end the grace period early, after every source has moved to the new one');
@@ -125,12 +127,14 @@ async function regenerate(
   const request = { params, ...(replace ? { body: { replace } } : {}) };
   let review = await callAdmin<ShownReview>(admin, `POST ${path}/regeneration/review`, request);
   for (;;) {
-    if (!options.json) say(describeReview(review));
+    const proposal = proposeGracePeriod(review.impact.used_by);
+    const overlap = options.revokeTokens ? 0 : (options.overlap ?? proposal.seconds);
+    if (!options.json) say(`${describeReview(review)}\n${describeGracePeriod(overlap, proposal)}`);
     if (!options.yes) await confirm(`Rotate the ${secret} of ${await nameOf(admin, path, params, id)}?`, options);
     const body = {
       confirmation: review.confirmation,
       ...(replace ? { replace } : {}),
-      overlap_seconds: options.overlap,
+      overlap_seconds: overlap,
       finish_when_unused: options.finishWhenUnused,
       new_client_id: options.newClientId,
       revoke_tokens: options.revokeTokens,

@@ -1,16 +1,17 @@
 import { html } from 'htm/preact';
 import type { VNode } from 'preact';
 import { InvalidInput } from '../../../../errors.ts';
+import {
+  gracePeriods,
+  longestGracePeriod,
+  proposeGracePeriod,
+  usualGracePeriod,
+} from '../../../../regeneration/propose-grace-period.ts';
 import { t } from '../../languages/translate.ts';
 import type { ShownRegeneration, ShownReview } from '../../page.ts';
 import { inUnit, inWords } from '../../parts/elements.ts';
 import type { Entries } from '../../parts/entries.ts';
 import { selectField, textField } from '../../parts/forms.ts';
-
-/** Lengths of a grace period in seconds. */
-const lengths = ['3600', '86400', '259200', '604800', '1209600', '2592000'];
-const longestSeconds = 2_592_000;
-const usualSeconds = 86_400;
 
 /** Value of the length that stands for a date and time of its own. */
 const freeDate = 'date';
@@ -43,17 +44,16 @@ export function endFields(
     after?: number;
   },
 ): VNode {
-  const longestPause = Math.max(0, ...sources.map((source) => source.required_silence_seconds));
-  const proposed = proposeSeconds(longestPause, after);
-  const options = lengths.map((value) => {
-    const length = inWords(Number(value));
-    return [value, value === proposed ? t('{length} (proposed)', { length }) : length] as const;
+  const { seconds: proposed, longestPause } = proposeGracePeriod(sources, after);
+  const options = gracePeriods.map((seconds) => {
+    const length = inWords(seconds);
+    return [String(seconds), seconds === proposed ? t('{length} (proposed)', { length }) : length] as const;
   });
   const reason = reasonOf(sources, longestPause);
   return html`${selectField({
     name,
     label,
-    value: form.get(name) ?? proposed,
+    value: form.get(name) ?? String(proposed),
     error: errors.get(name),
     options: [
       ...(none === undefined ? [] : [['0', none] as const]),
@@ -69,14 +69,8 @@ export function endFields(
   </fieldset>`;
 }
 
-/** Returns the shortest length after the current end that gives a source twice its longest pause, and a day at least. */
-function proposeSeconds(longestPause: number, after: number): string {
-  const needed = Math.max(usualSeconds, Math.min(longestSeconds, longestPause * 2), after + 1);
-  return lengths.find((value) => Number(value) >= needed) ?? String(longestSeconds);
-}
-
 function reasonOf(sources: readonly JudgedSource[], longestPause: number): string {
-  if (longestPause * 2 <= usualSeconds) return '';
+  if (longestPause * 2 <= usualGracePeriod) return '';
   const slow = sources.filter((source) => source.required_silence_seconds === longestPause).length;
   const hours = Math.ceil(longestPause / 3_600);
   const pause = hours < 48 ? inUnit(hours, 'hour') : inUnit(Math.round(hours / 24), 'day');
@@ -114,7 +108,7 @@ export function readEndSeconds(form: URLSearchParams, name: string, now: number)
   const at = isKnown ? Date.parse(`${local.slice(0, 16)}:00${offset}`) : Number.NaN;
   if (Number.isNaN(at)) throw wrongEnd(t('Enter a date and time.'));
   if (at <= now) throw wrongEnd(t('The date and time must be in the future.'));
-  if (at - now > longestSeconds * 1_000) throw wrongEnd(t('The date and time must be within 30 days from now.'));
+  if (at - now > longestGracePeriod * 1_000) throw wrongEnd(t('The date and time must be within 30 days from now.'));
   return Math.ceil((at - now) / 1_000);
 }
 

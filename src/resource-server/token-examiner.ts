@@ -35,6 +35,11 @@ type TokenExaminer = {
 /** Maximum age with events. They report every revocation, so this only limits the effect of a lost event. */
 const maxAgeWithEventsMs = 60_000;
 const maxAgeWithoutEventsMs = 10_000;
+/**
+ * Maximum age while the event stream is interrupted, and time after the interruption in which older answers are still
+ * used, so that a short one does not cause an introspection for each token.
+ */
+const interruptedMs = 1_000;
 
 export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
   const { followsEvents, staleMs } = options;
@@ -42,9 +47,12 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
   /** The time up to which all events have been received. */
   let heardAt: Moment = { wall: Number.NEGATIVE_INFINITY, steady: Number.NEGATIVE_INFINITY };
   const jwts = createJwtReader(options);
-  const cache = createTokenCache(options.maxCachedTokens, () =>
-    following ? maxAgeWithEventsMs : maxAgeWithoutEventsMs,
-  );
+  /** The time at which the event stream was interrupted. */
+  let interruptedAt: Moment = heardAt;
+  const cache = createTokenCache(options.maxCachedTokens, () => {
+    if (!followsEvents) return maxAgeWithoutEventsMs;
+    return following || ageOf(interruptedAt) <= interruptedMs ? maxAgeWithEventsMs : interruptedMs;
+  });
   const changes = createChangeMemory();
   const underWay = new Map<string, Promise<AccessToken | undefined>>();
   /** Keys of access keys with a limit of requests. The server counts them, so each request is introspected. */
@@ -80,6 +88,7 @@ export function createTokenExaminer(options: ExaminerOptions): TokenExaminer {
   }
 
   function onDisconnected(): void {
+    if (following) interruptedAt = currentMoment();
     following = false;
   }
 

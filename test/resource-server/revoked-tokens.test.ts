@@ -157,6 +157,32 @@ test('a disabled client is rejected although the event stream is gone, reset or 
   }
 });
 
+test.each(formats)(
+  'a cached answer is used for one second after the event stream was interrupted (%s)',
+  async (format) => {
+    const proxy = await startProxy();
+    let connections = 0;
+    const verifier = verifierFor(format, () => {
+      connections += 1;
+      return connections === 1 ? proxy.url : 'http://127.0.0.1:1';
+    });
+    await streams.followed();
+    const { client, token } = await newToken(format);
+    expect(await isAccepted(verifier, token)).toBe(true);
+    await proxy.close();
+    // The verifier has noticed the interruption before it connects again.
+    await eventually(() => connections > 1);
+    await disable(client);
+    const realNow = Date.now;
+    Date.now = () => realNow() + 1_100;
+    try {
+      expect(await isAccepted(verifier, token)).toBe(false);
+    } finally {
+      Date.now = realNow;
+    }
+  },
+);
+
 describe.each(formats)('a revocation while no events arrived (%s)', (format) => {
   test.each(['after others', 'as the first'])('is known as soon as events arrive again: %s', async (when) => {
     const proxy = await startProxy();

@@ -21,12 +21,10 @@ type ContactRow = Row & {
 };
 
 /**
- * SQL condition for contacts `c` that get into neither the admin API nor the console: those without permissions, of the
- * deployment or of people at an identity provider, which may have removed them. Others of organizations see their own
- * access keys.
+ * SQL condition for contacts `c` that get into neither the admin API nor the console: people at an identity provider who
+ * have no permissions, because it may have removed them. Others without permissions see their own access keys.
  */
-export const isShutOut = `(c.permissions = '{}' AND (c.organization = '${deploymentOrganization}'
-  OR EXISTS (SELECT FROM contact_identities i WHERE i.contact = c.id)))`;
+export const isShutOut = `(c.permissions = '{}' AND EXISTS (SELECT FROM contact_identities i WHERE i.contact = c.id))`;
 
 const selectContacts = 'SELECT c.*, t.hint FROM contacts c LEFT JOIN operator_tokens t ON t.contact = c.id';
 

@@ -74,7 +74,7 @@ export type SessionLimits = { lifetimeSeconds: number; idleSeconds: number };
  * its organization is disabled. A session that an operator token or a link has started ends also if the contact's
  * operator token was issued, replaced or revoked since; one of an identity provider ends if the contact is no longer that
  * of the person. Contacts of the deployment itself have no portal, because their permissions are for every organization, and
- * not every contact without permissions has a console.
+ * people whom a provider may have removed have no console.
  * @param cookie hash of the cookie.
  */
 export async function findPresentedSession(

@@ -200,17 +200,23 @@ export function running(model: Model): ModelRegeneration | undefined {
   return model.regenerations.find(({ ended, old }) => !ended && isLive(model, old));
 }
 
-/** Ends the grace period if all instances have moved, and at least one uses the new secret. */
-export function finishUnused(model: Model): void {
+/** Returns the running regeneration if all instances have moved, at least one uses the new secret, and that is to end it. */
+export function unused(model: Model): ReturnType<typeof running> {
   const found = running(model);
-  if (!found?.finishWhenUnused || found.new.uses.size === 0 || progress(model, found).still.length > 0) return;
+  if (!found?.finishWhenUnused || found.new.uses.size === 0 || progress(model, found).still.length > 0)
+    return undefined;
   // A mark ends the grace period after a minute at the earliest.
   const isFresh = [...found.old.uses].some(([instance, { last }]) => {
     const at = found.marks.get(instance) ?? -never;
     return last <= at && model.now - at < 60_000 && found.createdAt - last < rememberedMs;
   });
-  if (isFresh) return;
-  finish(model, model.regenerations.indexOf(found));
+  return isFresh ? undefined : found;
+}
+
+/** Ends the grace period if it is unused. */
+export function finishUnused(model: Model): void {
+  const found = unused(model);
+  if (found) finish(model, model.regenerations.indexOf(found));
 }
 
 /** Undoes a regeneration. Returns whether that was still possible. */

@@ -115,10 +115,10 @@ test('a search of an operator finds things by rare words and by parts of Client 
   const names = async (q: string) => (await find(q)).map(({ kind, name }) => `${kind} ${name}`);
   expect(await names('acme 77')).toEqual([
     'integration Acme 77',
+    'contact Acme 77',
     'access_key Key 4076',
     'access_key Key 77',
     'access_key Key 76',
-    'contact Acme 77',
   ]);
   expect(await names('a11234')).toEqual(['integration Partner 11234']);
   expect(await names('11234Z')).toEqual(['integration Partner 11234']);

@@ -100,7 +100,7 @@ export function createMetrics(): Metrics {
   );
   const breakGlassUses = createTally([], named('break_glass_uses_total', 'Requests with a break-glass operator token'));
   const personChecks = createTally(
-    ['outcome'],
+    ['result'],
     named('identity_provider_checks_total', 'Checks whether identity providers still vouch for people'),
   );
   for (const outcome of ['kept', 'ended', 'unanswered', 'not_asked']) personChecks.add(0, outcome);

@@ -88,7 +88,7 @@ async function checks(outcome: string): Promise<number> {
     [server, other].map(async ({ adminUrl }) => {
       const text = await (await fetch(`${adminUrl}/metrics`)).text();
       return Number(
-        new RegExp(`^keyturn_identity_provider_checks_total{outcome="${outcome}"} (\\d+)`, 'm').exec(text)?.[1],
+        new RegExp(`^keyturn_identity_provider_checks_total{result="${outcome}"} (\\d+)`, 'm').exec(text)?.[1],
       );
     }),
   );

@@ -56,20 +56,6 @@ test('clients regenerate prints only the new secret on standard output, and rege
   expect(await run(...args)).toMatchObject({ code: 1, stderr: expect.stringContaining('grace period has ended') });
 });
 
-test('clients regenerate gives a source that pauses for a week a grace period of two weeks', async () => {
-  const { client_id: id } = await json<{ client_id: string }>('clients', 'create', '--name', 'Weekly');
-  await askPostgres(
-    environment['DATABASE_URL'] as string,
-    `INSERT INTO usage_sources (owner, generation, address, user_agent, first_used_at, last_used_at, refused, longest_gap_seconds, expires_at)
-     SELECT id, 1, '192.0.2.7', 'weekly', now() - interval '22 days', now() - interval '1 day', 0, 604800, now() + interval '30 days'
-     FROM clients WHERE client_id = '${id}'`,
-  );
-  const asked = await run('clients', 'regenerate', id);
-  expect(asked.stderr).toContain('Grace period: 14 days. A source pauses for up to 7 days between two uses');
-  const { previous } = await json<Regenerated>('clients', 'regenerate', id, '--yes');
-  expect(Math.round((Date.parse(previous.retires_at) - Date.now()) / 86_400_000)).toBe(14);
-});
-
 test('clients usage shows each live secret', async () => {
   const usage = await json<{ secrets: unknown[] }>('clients', 'usage', clientId, '--hours', '48');
   expect(usage.secrets).toMatchObject([{ status: 'current', issued: 0 }]);
@@ -163,4 +149,18 @@ test('clients regenerate replaces a secret by keys, and keys by a secret', async
   expect(back.stdout).toMatch(/^kts_\w{49}\n$/);
   expect(back.stderr).toContain('key first stops working after the grace period');
   rmSync(directory, { recursive: true });
+});
+
+test('clients regenerate gives a source that pauses for a week a grace period of two weeks', async () => {
+  const { client_id: id } = await json<{ client_id: string }>('clients', 'create', '--name', 'Weekly');
+  await askPostgres(
+    environment['DATABASE_URL'] as string,
+    `INSERT INTO usage_sources (owner, generation, address, user_agent, first_used_at, last_used_at, refused, longest_gap_seconds, expires_at)
+     SELECT id, 1, '192.0.2.7', 'weekly', now() - interval '22 days', now() - interval '1 day', 0, 604800, now() + interval '30 days'
+     FROM clients WHERE client_id = '${id}'`,
+  );
+  const asked = await run('clients', 'regenerate', id);
+  expect(asked.stderr).toContain('Grace period: 14 days. A source pauses for up to 7 days between two uses');
+  const { previous } = await json<Regenerated>('clients', 'regenerate', id, '--yes');
+  expect(Math.round((Date.parse(previous.retires_at) - Date.now()) / 86_400_000)).toBe(14);
 });

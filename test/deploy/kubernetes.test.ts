@@ -90,7 +90,7 @@ describe('the Kubernetes manifests', () => {
       issuer: 'https://auth.example.com',
       adminHost: '0.0.0.0',
     });
-    expect(() => readConfig(settings)).toThrow(/(_FILE cannot be read[\s\S]*){3}/);
+    expect(() => readConfig(settings)).toThrow(/(_FILE names a file that cannot be read[\s\S]*){3}/);
   });
 });
 

@@ -23,7 +23,7 @@ type Answered = {
 };
 
 /**
- * What came of a check of a person at an identity provider. `not_asked`: the provider was disabled or changed.
+ * The result of asking an identity provider about a person. `not_asked`: the provider was disabled or changed.
  */
 export type ProviderCheckOutcome = 'kept' | 'ended' | 'unanswered' | 'not_asked';
 

@@ -111,7 +111,7 @@ describeWith('Chromium')('the portal in a frame of a browser', () => {
     expect(page.frames()).toHaveLength(2);
   });
 
-  it('goes on with a form after the person has opened the frame again in another tab, if it asks who they are', async () => {
+  it('continues with a submitted form after the person has confirmed their identity in another tab', async () => {
     const email = 'eve@acme.example';
     const page = await openIn('parcel', email);
     const frame = page.frameLocator('iframe');

@@ -104,7 +104,7 @@ const unfinished = msg(
   'The words of this search are common, so only a part of the list was compared. Open the next page to continue the search, or add a word.',
 );
 
-/** Renders links to the things in each state, with their number, so that they are seen on whatever page they are. */
+/** Renders a link for each state with the number of its items, which may be on another page of the list. */
 async function stateCounts<Item>(visit: Visit, { section, route, query }: List<Item>): Promise<VNode | null> {
   const states = (stateFilter.options ?? []).filter(([state]) => state !== '');
   const counted = await Promise.all(

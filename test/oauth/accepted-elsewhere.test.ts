@@ -1,49 +1,28 @@
-import { type AdminServer, startAdminServer } from '../admin/admin-server.ts';
 import { eventually } from '../eventually.ts';
-import { askPostgres } from '../services.ts';
 import { makeAssertion, makePair, postAssertion, registerKeyClient } from './assertion.ts';
-import { endpointsOf, inactive, register, type TestClient } from './fixture.ts';
+import { type DeafProcesses, startDeafProcesses } from './deaf-processes.ts';
+import { inactive, register, type TestClient } from './fixture.ts';
 
 const env = { KEYTURN_STANDALONE_KEYS: 'on' };
-const resource = 'https://orders.example';
 const jwtResource = 'https://bills.example';
 
-let here: AdminServer;
-let there: AdminServer;
-let atHere: ReturnType<typeof endpointsOf>;
-let atThere: ReturnType<typeof endpointsOf>;
-let api: TestClient;
+let here: DeafProcesses['here'];
+let there: DeafProcesses['there'];
+let atHere: DeafProcesses['atHere'];
+let atThere: DeafProcesses['atThere'];
+let api: DeafProcesses['api'];
+let change: DeafProcesses['change'];
+let cachedClient: DeafProcesses['cachedClient'];
+let close: DeafProcesses['close'] | undefined;
 let bills: TestClient;
 const information = ['bills'];
 
-/** Starts processes that do not notify each other, so that each keeps outdated values for as long as possible. */
 beforeAll(async () => {
-  here = await startAdminServer({ env });
-  await askPostgres(here.stores.databaseUrl, 'ALTER TABLE changes DISABLE TRIGGER changes_announce');
-  there = await startAdminServer({ env, stores: here.stores });
-  [atHere, atThere] = [endpointsOf(here.publicUrl), endpointsOf(there.publicUrl)];
-  api = await register(here.core, { name: 'Orders', kind: 'resource_server', resource, information: ['orders'] });
+  ({ here, there, atHere, atThere, api, change, cachedClient, close } = await startDeafProcesses(env));
   const jwt = { resource: jwtResource, tokenFormat: 'jwt' } as const;
   bills = await register(here.core, { name: 'Bills', kind: 'resource_server', ...jwt, information });
 });
-afterAll(async () => {
-  await there?.close();
-  await here?.close();
-});
-
-async function change(method: string, path: string, body: object = {}) {
-  const answer = await here.adminFetch(path, { method, body });
-  if (answer.status !== 200 && answer.status !== 201)
-    throw new Error(`${method} ${path}: ${answer.status} ${answer.text}`);
-  return answer.json;
-}
-
-/** Registers an integration and caches it in both processes. */
-async function cachedClient(scope = 'orders:read') {
-  const client = await register(here.core, { name: 'Shop', kind: 'integration', scope });
-  for (const at of [atHere, atThere]) await at.introspect(api, await at.accessToken(client));
-  return { client, path: `/clients/${client.id}` };
-}
+afterAll(() => close?.());
 
 const isIssuedThere = async (client: TestClient, form: Record<string, string> = {}) =>
   (await atThere.token(client, form)).status === 200;

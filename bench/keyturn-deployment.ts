@@ -11,13 +11,11 @@ import { permissions } from '../src/contacts/contact.ts';
 import { createContact } from '../src/contacts/manage-contacts.ts';
 import { type Core, openCore } from '../src/core.ts';
 import { createLog } from '../src/observability/log.ts';
-import { migrate } from '../src/storage/migrations.ts';
-import { generateRootKey } from '../src/storage/open-database.ts';
-import { connectPostgres } from '../src/storage/postgres.ts';
 import { listSigningKeys } from '../src/tokens/signing-key-store.ts';
 import { revokeSigningKey } from '../src/tokens/signing-keys.ts';
 import { createTrust } from '../src/trusts/manage-trusts.ts';
-import { askPostgres, urlOfDatabase } from '../test/services.ts';
+import { askPostgres } from '../test/services.ts';
+import { createBenchDatabase } from './bench-database.ts';
 
 export type Credentials = readonly [id: string, secret: string];
 export type KeyClient = { clientId: string; privateKey: KeyObject };
@@ -58,25 +56,10 @@ export async function createDeployment(
   clients: number,
   registered = clients,
 ): Promise<Deployment> {
-  const name = `keyturn_bench_${process.pid}`;
-  await askPostgres(stores.databaseUrl, `CREATE DATABASE ${name}`);
-  const env = {
-    DATABASE_URL: urlOfDatabase(stores.databaseUrl, name),
-    REDIS_URL: stores.redisUrl,
-    KEYTURN_ROOT_KEY: generateRootKey(),
-    KEYTURN_HOST: '127.0.0.1',
-    KEYTURN_ALLOWED_HOSTS: '127.0.0.1',
+  const { env, core, remove } = await createBenchDatabase(stores, '', {
     KEYTURN_STANDALONE_KEYS: 'on',
     KEYTURN_ISSUER: benchIssuer,
-    // The limit counts but never refuses, because a refusal costs less than the work that is measured.
-    KEYTURN_FAILURES_PER_MINUTE: '1000000',
-  };
-  const log = createLog('warn', 2);
-  const database = connectPostgres({ connectionString: env.DATABASE_URL, log });
-  await migrate(database);
-  await database.close();
-
-  const core = await openCore(readConfig(env), log);
+  });
   const register = (inputs: readonly Parameters<typeof generateClient>[3][]) =>
     core.change(async (transaction): Promise<Credentials[]> => {
       const credentials: Credentials[] = [];
@@ -118,7 +101,7 @@ export async function createDeployment(
   const workloadTokens = await trustWorkloads(core, clients);
   const standaloneKeys = await createStandaloneKeys(core, clients);
   await core.close();
-  if (registered > clients) await fill(env.DATABASE_URL, registered - clients);
+  if (registered > clients) await fill(env['DATABASE_URL'] ?? '', registered - clients);
   const directory = await mkdtemp(join(tmpdir(), 'keyturn-bench-'));
   return {
     env,
@@ -133,7 +116,7 @@ export async function createDeployment(
     signWith: (algorithm) => signWith({ ...env, KEYTURN_SIGNING_ALG: algorithm }),
     remove: async () => {
       await rm(directory, { recursive: true });
-      await askPostgres(stores.databaseUrl, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+      await remove();
     },
   };
 }

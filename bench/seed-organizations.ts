@@ -1,12 +1,7 @@
-import { readConfig } from '../src/config.ts';
 import { permissions } from '../src/contacts/contact.ts';
 import { createContact, issueOperatorToken } from '../src/contacts/manage-contacts.ts';
-import { openCore } from '../src/core.ts';
-import { createLog } from '../src/observability/log.ts';
-import { migrate } from '../src/storage/migrations.ts';
-import { generateRootKey } from '../src/storage/open-database.ts';
-import { connectPostgres } from '../src/storage/postgres.ts';
-import { askPostgres, urlOfDatabase } from '../test/services.ts';
+import { askPostgres } from '../test/services.ts';
+import { createBenchDatabase } from './bench-database.ts';
 
 /** How much a deployment contains. Each organization has as many contacts as integrations, and two access keys per contact. */
 export type Size = { organizations: number; integrations: number };
@@ -72,21 +67,8 @@ export async function seedOrganizations(
   stores: { databaseUrl: string; redisUrl: string },
   size: Size,
 ): Promise<SeededDeployment> {
-  const name = `keyturn_bench_${process.pid}_${size.organizations}_${size.integrations}`;
-  await askPostgres(stores.databaseUrl, `CREATE DATABASE ${name}`);
-  const env = {
-    DATABASE_URL: urlOfDatabase(stores.databaseUrl, name),
-    REDIS_URL: stores.redisUrl,
-    KEYTURN_ROOT_KEY: generateRootKey(),
-    KEYTURN_HOST: '127.0.0.1',
-    KEYTURN_ALLOWED_HOSTS: '127.0.0.1',
-    KEYTURN_FAILURES_PER_MINUTE: '1000000',
-  };
-  const log = createLog('warn', 2);
-  const database = connectPostgres({ connectionString: env.DATABASE_URL, log });
-  await migrate(database);
-  await database.close();
-  const core = await openCore(readConfig(env), log);
+  const suffix = `_${size.organizations}_${size.integrations}`;
+  const { env, core, remove } = await createBenchDatabase(stores, suffix);
   const grantor = { id: 'bench', name: 'bench', address: null, permissions: [...permissions], organizationId: null };
   const operatorToken = await core.change(async (transaction) => {
     const person = { name: 'Operator', email: 'operator@bench.test', permissions: [...permissions] };
@@ -94,10 +76,11 @@ export async function seedOrganizations(
     return (await issueOperatorToken(transaction, core, grantor, id)).operatorToken;
   });
   await core.close();
-  for (const statement of seed(size).split(';')) await askPostgres(env.DATABASE_URL, statement);
+  const { DATABASE_URL: databaseUrl = '' } = env;
+  for (const statement of seed(size).split(';')) await askPostgres(databaseUrl, statement);
   const middle = Math.ceil(size.organizations / 2);
   const [row] = await askPostgres(
-    env.DATABASE_URL,
+    databaseUrl,
     `SELECT client_id, organization FROM clients WHERE id = ${idOf(`'c${middle}-1'`)}`,
   );
   return {
@@ -105,8 +88,6 @@ export async function seedOrganizations(
     operatorToken,
     organization: String(row?.['organization']),
     clientId: String(row?.['client_id']),
-    remove: async () => {
-      await askPostgres(stores.databaseUrl, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
-    },
+    remove,
   };
 }

@@ -247,11 +247,7 @@ export async function fill({ adminFetch, publicUrl, look, operator, signIn }: Co
     },
     'client-replace-review': {
       path: `${at}/replace`,
-      submit: async (page) => {
-        await page.locator('[value=self_signed_tls_client_auth]').check();
-        await page.locator('[name=proof]').fill(makeCertificate({ subject: 'sync' }).cert);
-        await page.locator('form.card button.primary').click();
-      },
+      submit: replaceByCertificate,
     },
     'client-with-keys': `/console/clients/${signing.client_id}`,
     'client-with-keys-replace': `/console/clients/${signing.client_id}/replace`,
@@ -311,4 +307,11 @@ export async function fill({ adminFetch, publicUrl, look, operator, signIn }: Co
     },
     'access-key-handover-withdraw': `/console/access-keys/${idle.id}/handover/withdraw`,
   };
+}
+
+/** Asks for the review of a replacement by a certificate. */
+export async function replaceByCertificate(page: Page): Promise<void> {
+  await page.locator('[value=self_signed_tls_client_auth]').check();
+  await page.locator('[name=proof]').fill(makeCertificate({ subject: 'sync' }).cert);
+  await page.locator('form.card button.primary').click();
 }

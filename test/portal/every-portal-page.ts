@@ -1,8 +1,7 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import type { Page } from 'playwright-core';
 import { permissions } from '../../src/contacts/contact.ts';
-import { makeCertificate } from '../certificates.ts';
-import { type FormPage, hostile } from '../console/every-page.ts';
+import { type FormPage, hostile, replaceByCertificate } from '../console/every-page.ts';
 import { endpointsOf } from '../oauth/fixture.ts';
 import type { PortalServer } from './portal-server.ts';
 
@@ -146,11 +145,7 @@ export async function fillPortal(server: PortalServer): Promise<PortalPages> {
       replace: `${at}/replace`,
       'replace-review': {
         path: `${at}/replace`,
-        submit: async (page) => {
-          await page.locator('[value=self_signed_tls_client_auth]').check();
-          await page.locator('[name=proof]').fill(makeCertificate({ subject: 'sync' }).cert);
-          await page.locator('form.card button.primary').click();
-        },
+        submit: replaceByCertificate,
       },
       extend: `${grace}/extend`,
       finish: `${grace}/finish`,
